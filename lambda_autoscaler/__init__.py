@@ -1,1 +1,1 @@
-"""."""
+"""The autoscaler: observe, decide, act, remember."""

@@ -1,1 +1,1 @@
-"""."""
+"""The lambda-autoscaler command."""

@@ -1,1 +1,1 @@
-"""."""
+"""The decision: pure functions over immutable values."""

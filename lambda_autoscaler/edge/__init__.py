@@ -1,1 +1,1 @@
-"""."""
+"""The edges: Kubernetes, AWS, memory and telemetry, without decisions."""
