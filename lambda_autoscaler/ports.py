@@ -1,7 +1,7 @@
 """The seams to the outside: what a scan needs of Kubernetes, of AWS, of its memory and of its telemetry.
 
-The real edges (``edge``), a snapshot folder and the simulated world (``sim``) implement the same protocols. Reads hand over the raw JSON of the
-API answers: ``core`` decodes them, whichever side they come from, so that a recorded scan replays byte for byte.
+The real edges (``edge``), a snapshot folder and the simulated world (``sim``) implement the same protocols. Reads hand over the raw JSON of
+the API answers: ``core`` decodes them, whichever side they come from, so that a recorded scan replays byte for byte.
 
 Errors::
 
@@ -18,7 +18,8 @@ Errors::
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from lambda_autoscaler.core.model import Memory, Notice
+from lambda_autoscaler.core.memory import Memory
+from lambda_autoscaler.core.plan import Notice
 
 
 class AutoscalerError(Exception):
@@ -61,7 +62,7 @@ class Kube(Protocol):
     """The Kubernetes API of one cluster. Every method raises the errors above."""
 
     def list(self, plural: str) -> Iterable[bytes]:
-        """Pages of all objects of a kind (``pods``, ``nodes``, ``daemonsets``, ...), each the JSON of a list; pods that ended are left out."""
+        """Pages of all objects of a kind (``pods``, ``nodes``, ...), each the JSON of a list; pods that ended are left out."""
 
     def config_map(self, namespace: str, name: str) -> bytes | None:
         """A ConfigMap as JSON; None when there is none."""

@@ -1,7 +1,7 @@
 """The AWS API answers the autoscaler reads, with the fields it needs and no others.
 
-Field names are the API's in snake case (Auto Scaling and EC2 answer in Pascal case, EKS in camel case). The same types read a live answer and
-a file made by ``aws ... describe-...``.
+Field names are the API's in snake case (Auto Scaling and EC2 answer in Pascal case, EKS in camel case). The same types read a live answer
+and a file made by ``aws ... describe-...``.
 """
 
 import msgspec

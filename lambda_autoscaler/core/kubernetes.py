@@ -1,7 +1,7 @@
 """The Kubernetes API objects the autoscaler reads, with the fields it needs and no others.
 
-These are wire types: msgspec decodes a page of a list straight into them, about ten times faster than building dictionaries. Field names are
-the API's in snake case. Unknown fields are skipped. A missing field has the API's own default.
+These are wire types: msgspec decodes a page of a list straight into them, about ten times faster than building dictionaries.
+Field names are the API's in snake case. Unknown fields are skipped. A missing field has the API's own default.
 """
 
 from typing import Any
@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 
 
-class _Wire(msgspec.Struct, frozen=True, rename="camel", gc=False):
-    pass
+class Wire(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    """A wire type: camel case in JSON, frozen, outside the garbage collector (it holds no cycles)."""
 
 
-class OwnerReference(_Wire, frozen=True):
+class OwnerReference(Wire, frozen=True):
     """metav1.OwnerReference."""
 
     kind: str = ""
@@ -23,7 +23,7 @@ class OwnerReference(_Wire, frozen=True):
     api_version: str = ""
 
 
-class ObjectMeta(_Wire, frozen=True):
+class ObjectMeta(Wire, frozen=True):
     """metav1.ObjectMeta. Times are RFC 3339 texts."""
 
     name: str = ""
@@ -38,7 +38,7 @@ class ObjectMeta(_Wire, frozen=True):
     owner_references: list[OwnerReference] | None = None
 
 
-class SelectorRequirement(_Wire, frozen=True):
+class SelectorRequirement(Wire, frozen=True):
     """One expression of a label selector or a node selector term."""
 
     key: str
@@ -46,33 +46,33 @@ class SelectorRequirement(_Wire, frozen=True):
     values: list[str] | None = None
 
 
-class LabelSelector(_Wire, frozen=True):
+class LabelSelector(Wire, frozen=True):
     """metav1.LabelSelector: all expressions must hold; an empty one selects everything."""
 
     match_labels: dict[str, str] | None = None
     match_expressions: list[SelectorRequirement] | None = None
 
 
-class NodeSelectorTerm(_Wire, frozen=True):
+class NodeSelectorTerm(Wire, frozen=True):
     """v1.NodeSelectorTerm: an empty term selects nothing."""
 
     match_expressions: list[SelectorRequirement] | None = None
     match_fields: list[SelectorRequirement] | None = None
 
 
-class NodeSelector(_Wire, frozen=True):
+class NodeSelector(Wire, frozen=True):
     """v1.NodeSelector: one of the terms must hold."""
 
     node_selector_terms: list[NodeSelectorTerm] = []
 
 
-class NodeAffinity(_Wire, frozen=True):
+class NodeAffinity(Wire, frozen=True):
     """v1.NodeAffinity; preferences do not decide feasibility and are not read."""
 
     required_during_scheduling_ignored_during_execution: NodeSelector | None = None
 
 
-class PodAffinityTerm(_Wire, frozen=True):
+class PodAffinityTerm(Wire, frozen=True):
     """v1.PodAffinityTerm."""
 
     topology_key: str
@@ -83,13 +83,13 @@ class PodAffinityTerm(_Wire, frozen=True):
     mismatch_label_keys: list[str] | None = None
 
 
-class PodAffinity(_Wire, frozen=True):
+class PodAffinity(Wire, frozen=True):
     """v1.PodAffinity or v1.PodAntiAffinity, required terms only."""
 
     required_during_scheduling_ignored_during_execution: list[PodAffinityTerm] | None = None
 
 
-class Affinity(_Wire, frozen=True):
+class Affinity(Wire, frozen=True):
     """v1.Affinity."""
 
     node_affinity: NodeAffinity | None = None
@@ -97,7 +97,7 @@ class Affinity(_Wire, frozen=True):
     pod_anti_affinity: PodAffinity | None = None
 
 
-class Toleration(_Wire, frozen=True):
+class Toleration(Wire, frozen=True):
     """v1.Toleration; also the domain value, compared by content."""
 
     key: str = ""
@@ -106,7 +106,7 @@ class Toleration(_Wire, frozen=True):
     effect: str = ""
 
 
-class TopologySpreadConstraint(_Wire, frozen=True):
+class TopologySpreadConstraint(Wire, frozen=True):
     """v1.TopologySpreadConstraint."""
 
     topology_key: str
@@ -119,7 +119,7 @@ class TopologySpreadConstraint(_Wire, frozen=True):
     match_label_keys: list[str] | None = None
 
 
-class ContainerPort(_Wire, frozen=True):
+class ContainerPort(Wire, frozen=True):
     """v1.ContainerPort, host side only."""
 
     host_port: int = 0
@@ -127,14 +127,14 @@ class ContainerPort(_Wire, frozen=True):
     protocol: str = "TCP"
 
 
-class ResourceRequirements(_Wire, frozen=True):
+class ResourceRequirements(Wire, frozen=True):
     """v1.ResourceRequirements as quantity texts."""
 
     requests: dict[str, str | int] | None = None
     limits: dict[str, str | int] | None = None
 
 
-class Container(_Wire, frozen=True):
+class Container(Wire, frozen=True):
     """v1.Container, scheduling facts only."""
 
     resources: ResourceRequirements | None = None
@@ -142,26 +142,26 @@ class Container(_Wire, frozen=True):
     restart_policy: str | None = None
 
 
-class PersistentVolumeClaimSource(_Wire, frozen=True):
+class PersistentVolumeClaimSource(Wire, frozen=True):
     """v1.PersistentVolumeClaimVolumeSource."""
 
     claim_name: str
     read_only: bool = False
 
 
-class EmptyDirSource(_Wire, frozen=True):
+class EmptyDirSource(Wire, frozen=True):
     """v1.EmptyDirVolumeSource."""
 
     medium: str = ""
 
 
-class EphemeralSource(_Wire, frozen=True):
+class EphemeralSource(Wire, frozen=True):
     """v1.EphemeralVolumeSource: its claim is named after pod and volume."""
 
     volume_claim_template: Any = None
 
 
-class Volume(_Wire, frozen=True):
+class Volume(Wire, frozen=True):
     """v1.Volume, the sources that decide about placement or eviction."""
 
     name: str = ""
@@ -171,13 +171,13 @@ class Volume(_Wire, frozen=True):
     ephemeral: EphemeralSource | None = None
 
 
-class SchedulingGate(_Wire, frozen=True):
+class SchedulingGate(Wire, frozen=True):
     """v1.PodSchedulingGate."""
 
     name: str = ""
 
 
-class PodSpec(_Wire, frozen=True):
+class PodSpec(Wire, frozen=True):
     """v1.PodSpec, scheduling and eviction facts only."""
 
     containers: list[Container] = []
@@ -198,7 +198,7 @@ class PodSpec(_Wire, frozen=True):
     scheduling_gates: list[SchedulingGate] | None = None
 
 
-class Condition(_Wire, frozen=True):
+class Condition(Wire, frozen=True):
     """A condition of a node, a pod or a disruption budget."""
 
     type: str
@@ -207,7 +207,7 @@ class Condition(_Wire, frozen=True):
     last_transition_time: str | None = None
 
 
-class PodStatus(_Wire, frozen=True):
+class PodStatus(Wire, frozen=True):
     """v1.PodStatus."""
 
     phase: str = "Pending"
@@ -216,7 +216,7 @@ class PodStatus(_Wire, frozen=True):
     start_time: str | None = None
 
 
-class Pod(_Wire, frozen=True):
+class Pod(Wire, frozen=True):
     """v1.Pod."""
 
     metadata: ObjectMeta = ObjectMeta()
@@ -224,7 +224,7 @@ class Pod(_Wire, frozen=True):
     status: PodStatus = PodStatus()
 
 
-class Taint(_Wire, frozen=True):
+class Taint(Wire, frozen=True):
     """v1.Taint; also the domain value, compared by content."""
 
     key: str
@@ -233,7 +233,7 @@ class Taint(_Wire, frozen=True):
     time_added: str | None = None
 
 
-class NodeSpec(_Wire, frozen=True):
+class NodeSpec(Wire, frozen=True):
     """v1.NodeSpec."""
 
     provider_id: str = msgspec.field(default="", name="providerID")
@@ -241,7 +241,7 @@ class NodeSpec(_Wire, frozen=True):
     unschedulable: bool = False
 
 
-class NodeStatus(_Wire, frozen=True):
+class NodeStatus(Wire, frozen=True):
     """v1.NodeStatus."""
 
     capacity: dict[str, str | int] | None = None
@@ -249,7 +249,7 @@ class NodeStatus(_Wire, frozen=True):
     conditions: list[Condition] | None = None
 
 
-class Node(_Wire, frozen=True):
+class Node(Wire, frozen=True):
     """v1.Node."""
 
     metadata: ObjectMeta = ObjectMeta()
@@ -257,40 +257,40 @@ class Node(_Wire, frozen=True):
     status: NodeStatus = NodeStatus()
 
 
-class PodTemplate(_Wire, frozen=True):
+class PodTemplate(Wire, frozen=True):
     """v1.PodTemplateSpec."""
 
     metadata: ObjectMeta = ObjectMeta()
     spec: PodSpec = PodSpec()
 
 
-class WorkloadSpec(_Wire, frozen=True):
+class WorkloadSpec(Wire, frozen=True):
     """Spec of a ReplicaSet, StatefulSet, ReplicationController, Job or DaemonSet."""
 
     replicas: int | None = None
     template: PodTemplate | None = None
 
 
-class Workload(_Wire, frozen=True):
+class Workload(Wire, frozen=True):
     """apps/v1 and batch/v1 controllers: their existence, replicas and, for DaemonSets, their template."""
 
     metadata: ObjectMeta = ObjectMeta()
     spec: WorkloadSpec = WorkloadSpec()
 
 
-class DisruptionBudgetSpec(_Wire, frozen=True):
+class DisruptionBudgetSpec(Wire, frozen=True):
     """policy/v1 PodDisruptionBudgetSpec: a nil selector selects nothing, an empty one everything."""
 
     selector: LabelSelector | None = None
 
 
-class DisruptionBudgetStatus(_Wire, frozen=True):
+class DisruptionBudgetStatus(Wire, frozen=True):
     """policy/v1 PodDisruptionBudgetStatus."""
 
     disruptions_allowed: int = 0
 
 
-class PodDisruptionBudget(_Wire, frozen=True):
+class PodDisruptionBudget(Wire, frozen=True):
     """policy/v1 PodDisruptionBudget."""
 
     metadata: ObjectMeta = ObjectMeta()
@@ -298,130 +298,20 @@ class PodDisruptionBudget(_Wire, frozen=True):
     status: DisruptionBudgetStatus = DisruptionBudgetStatus()
 
 
-class VolumeNodeAffinity(_Wire, frozen=True):
-    """v1.VolumeNodeAffinity."""
-
-    required: NodeSelector | None = None
-
-
-class ObjectReference(_Wire, frozen=True):
-    """v1.ObjectReference, enough to find the claim of a volume."""
-
-    namespace: str = ""
-    name: str = ""
-
-
-class CsiVolumeSource(_Wire, frozen=True):
-    """v1.CSIPersistentVolumeSource."""
-
-    driver: str = ""
-    volume_handle: str = ""
-
-
-class PersistentVolumeSpec(_Wire, frozen=True):
-    """v1.PersistentVolumeSpec."""
-
-    node_affinity: VolumeNodeAffinity | None = None
-    claim_ref: ObjectReference | None = None
-    storage_class_name: str = ""
-    capacity: dict[str, str | int] | None = None
-    access_modes: list[str] | None = None
-    csi: CsiVolumeSource | None = None
-
-
-class PhaseStatus(_Wire, frozen=True):
-    """A status of which only the phase matters."""
-
-    phase: str = ""
-
-
-class PersistentVolume(_Wire, frozen=True):
-    """v1.PersistentVolume."""
-
-    metadata: ObjectMeta = ObjectMeta()
-    spec: PersistentVolumeSpec = PersistentVolumeSpec()
-    status: PhaseStatus = PhaseStatus()
-
-
-class PersistentVolumeClaimSpec(_Wire, frozen=True):
-    """v1.PersistentVolumeClaimSpec."""
-
-    volume_name: str = ""
-    storage_class_name: str | None = None
-    access_modes: list[str] | None = None
-    resources: ResourceRequirements | None = None
-
-
-class PersistentVolumeClaim(_Wire, frozen=True):
-    """v1.PersistentVolumeClaim."""
-
-    metadata: ObjectMeta = ObjectMeta()
-    spec: PersistentVolumeClaimSpec = PersistentVolumeClaimSpec()
-    status: PhaseStatus = PhaseStatus()
-
-
-class TopologyLabelRequirement(_Wire, frozen=True):
-    """v1.TopologySelectorLabelRequirement."""
-
-    key: str
-    values: list[str] = []
-
-
-class TopologySelectorTerm(_Wire, frozen=True):
-    """v1.TopologySelectorTerm."""
-
-    match_label_expressions: list[TopologyLabelRequirement] | None = None
-
-
-class StorageClass(_Wire, frozen=True):
-    """storage/v1 StorageClass."""
-
-    metadata: ObjectMeta = ObjectMeta()
-    provisioner: str = ""
-    volume_binding_mode: str = "Immediate"
-    allowed_topologies: list[TopologySelectorTerm] | None = None
-
-
-class CsiNodeAllocatable(_Wire, frozen=True):
-    """storage/v1 VolumeNodeResources."""
-
-    count: int | None = None
-
-
-class CsiNodeDriver(_Wire, frozen=True):
-    """storage/v1 CSINodeDriver."""
-
-    name: str = ""
-    allocatable: CsiNodeAllocatable | None = None
-
-
-class CsiNodeSpec(_Wire, frozen=True):
-    """storage/v1 CSINodeSpec."""
-
-    drivers: list[CsiNodeDriver] = []
-
-
-class CsiNode(_Wire, frozen=True):
-    """storage/v1 CSINode: how many volumes of a driver a node can attach."""
-
-    metadata: ObjectMeta = ObjectMeta()
-    spec: CsiNodeSpec = CsiNodeSpec()
-
-
-class Namespace(_Wire, frozen=True):
+class Namespace(Wire, frozen=True):
     """v1.Namespace: its labels, for namespace selectors."""
 
     metadata: ObjectMeta = ObjectMeta()
 
 
-class ConfigMap(_Wire, frozen=True):
+class ConfigMap(Wire, frozen=True):
     """v1.ConfigMap."""
 
     metadata: ObjectMeta = ObjectMeta()
     data: dict[str, str] | None = None
 
 
-class ListMeta(_Wire, frozen=True):
+class ListMeta(Wire, frozen=True):
     """metav1.ListMeta: where the next page starts."""
 
     resource_version: str = ""

@@ -1,0 +1,68 @@
+"""What must survive between two scans and cannot be read off the cluster.
+
+The Cluster Autoscaler keeps this in its process (behaviour specification, section 0.3); a function that forgets would scale twice. Times
+are seconds since the epoch, durations seconds. Keys are group, instance or node names.
+"""
+
+import msgspec
+
+from lambda_autoscaler.core.kubernetes import Taint
+from lambda_autoscaler.core.model import Resources
+
+
+class ScaleUpRequest(msgspec.Struct, frozen=True):
+    """Capacity that was asked for and is not all there: ``increase`` nodes, asked at ``time``, given up at ``expected``."""
+
+    increase: int
+    time: float
+    expected: float
+
+
+class Backoff(msgspec.Struct, frozen=True):
+    """A group left alone after a failure: for ``duration`` seconds, ``until`` an instant."""
+
+    duration: float
+    until: float
+    last_failure: float
+    code: str = ""
+    message: str = ""
+
+
+class IncorrectSize(msgspec.Struct, frozen=True):
+    """A group whose registered nodes differ from its target since ``first_observed``."""
+
+    registered: int
+    target: int
+    first_observed: float
+
+
+class RememberedTemplate(msgspec.Struct, frozen=True):
+    """The last good node of a group, kept so that a group at zero is still known (section 9.4)."""
+
+    labels: dict[str, str]
+    taints: tuple[Taint, ...]
+    capacity: Resources
+    allocatable: Resources
+    seen: float
+
+
+class Memory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What must survive between two scans and cannot be read off the cluster (section 0.3). Keys are group, instance or node names."""
+
+    version: int = 1
+    requests: dict[str, ScaleUpRequest] = {}
+    backoffs: dict[str, Backoff] = {}
+    unregistered_since: dict[str, float] = {}
+    incorrect_sizes: dict[str, IncorrectSize] = {}
+    templates: dict[str, RememberedTemplate] = {}
+    unneeded_since: dict[str, float] = {}
+    unremovable_until: dict[str, float] = {}
+    last_scale_up: float = 0.0
+    last_scale_down_delete: float = 0.0
+    last_scale_down_failure: float = 0.0
+    group_scale_up: dict[str, float] = {}
+    group_scale_down: dict[str, float] = {}
+    group_scale_down_failure: dict[str, float] = {}
+    shortest_interval: float = 0.0
+    last_scan: float = 0.0
+    size_set: dict[str, float] = {}

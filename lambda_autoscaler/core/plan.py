@@ -1,0 +1,157 @@
+"""The plan: what a scan decided, and the reason for every no.
+
+A refusal is a value that names rule and object; events, metrics, ``plan`` and ``explain`` are renderings of the same values.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from lambda_autoscaler.core.memory import Backoff, Memory
+from lambda_autoscaler.core.model import PodRef, PodShape
+
+
+class Rule(StrEnum):
+    """Why a pod does not run on a node, or a group is not considered: the rule that said no first."""
+
+    UNSCHEDULABLE = "unschedulable"
+    NODE_NAME = "node name"
+    TAINT = "taint"
+    NODE_AFFINITY = "node affinity"
+    HOST_PORT = "host port"
+    RESOURCE = "resource"
+    TOO_MANY_PODS = "too many pods"
+    VOLUME = "volume"
+    VOLUME_LIMIT = "volume limit"
+    SPREAD = "topology spread"
+    SPREAD_LABEL = "topology spread label"
+    AFFINITY = "pod affinity"
+    ANTI_AFFINITY = "pod anti-affinity"
+    EXISTING_ANTI_AFFINITY = "existing pod anti-affinity"
+    MAX_SIZE = "max size"
+    NOT_READY = "not ready"
+    BACKOFF = "backoff"
+    QUOTA = "quota"
+    NO_TEMPLATE = "no template"
+    MAX_NODES_TOTAL = "max nodes total"
+    FILTERED_OUT = "filtered out"
+
+
+class Misfit(msgspec.Struct, frozen=True):
+    """A refusal: the rule, and the object it refers to (a resource name, a taint, a label key, a quota)."""
+
+    rule: Rule
+    object: str = ""
+
+
+class Increase(msgspec.Struct, frozen=True):
+    """A node group to grow: its desired capacity goes from ``current`` to ``target``; ``maximum`` is its limit."""
+
+    group: str
+    current: int
+    target: int
+    maximum: int
+
+
+class Removal(msgspec.Struct, frozen=True):
+    """A node to remove. ``reason`` is ``empty`` or ``underutilized``; ``moves`` are the pods to evict, as namespace/name."""
+
+    node: str
+    group: str
+    reason: str
+    instance: str = ""
+    utilization: float = 0.0
+    moves: tuple[str, ...] = ()
+
+
+class ScaleUpResult(StrEnum):
+    """Outcome of the scale-up part of a scan, in upstream's words (section 1.2, step 22, and 7.1)."""
+
+    SUCCESSFUL = "ScaleUpSuccessful"
+    NOT_NEEDED = "ScaleUpNotNeeded"
+    NO_OPTIONS = "ScaleUpNoOptionsAvailable"
+    IN_COOLDOWN = "ScaleUpInCooldown"
+    LIMITED = "ScaleUpLimitedByMaxNodesTotal"
+    ERROR = "ScaleUpError"
+
+
+class PendingPods(msgspec.Struct, frozen=True):
+    """What became of waiting pods of one shape.
+
+    ``outcome``: ``schedulable`` (there is room, on a node or on one that is coming), ``triggered`` (the plan adds their nodes), ``waiting``
+    (a group could take them, another was chosen first), ``unhelped`` (no group can take them: ``reasons`` says why, per group).
+    """
+
+    shape: PodShape
+    pods: tuple[PodRef, ...]
+    outcome: str
+    reasons: tuple[tuple[str, Misfit], ...] = ()
+
+
+class OptionSummary(msgspec.Struct, frozen=True):
+    """One way to help, as the expander saw it: ``nodes`` more of ``group`` place ``pods`` pods.
+
+    ``waste`` is least-waste's score: the unused shares of CPU and of memory, added up (0 to 2).
+    """
+
+    group: str
+    nodes: int
+    pods: int
+    waste: float
+    chosen: bool = False
+    similar: tuple[str, ...] = ()
+
+
+class GroupStatus(msgspec.Struct, frozen=True):
+    """Health and numbers of a group as the status ConfigMap shows them (section 10.1). Counts of nodes."""
+
+    group: str
+    healthy: bool
+    ready: int
+    unready: int
+    not_started: int
+    being_deleted: int
+    registered: int
+    unregistered: int
+    long_unregistered: int
+    target: int
+    minimum: int
+    maximum: int
+    scale_up: str = "NoActivity"
+    backoff: Backoff | None = None
+    candidates: int = 0
+    resource_unready: int = 0
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """An event to record on a Kubernetes object. ``kind`` is Pod, Node or ConfigMap; ``type`` Normal or Warning."""
+
+    kind: str
+    namespace: str
+    name: str
+    type: str
+    reason: str
+    message: str
+    uid: str = ""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """All that a scan decided, and why.
+
+    ``increases`` and ``removals`` are to be carried out in order; ``delete_instances`` are unregistered or failed instances (group,
+    instance ids); ``resize`` sets a target that was wrong (group, new desired capacity). ``memory`` is what to remember once the actions are done.
+    """
+
+    result: ScaleUpResult
+    increases: tuple[Increase, ...] = ()
+    removals: tuple[Removal, ...] = ()
+    delete_instances: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    resize: tuple[tuple[str, int], ...] = ()
+    pods: tuple[PendingPods, ...] = ()
+    options: tuple[OptionSummary, ...] = ()
+    skipped_groups: tuple[tuple[str, Misfit], ...] = ()
+    groups: tuple[GroupStatus, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    memory: Memory = Memory()
+    healthy: bool = True
+    faults: tuple[str, ...] = ()
