@@ -1,0 +1,234 @@
+"""The project's commands, for a machine that has Python and pip and nothing else.
+
+    python3 tasks.py demo [ARGUMENTS]     play the tutorial
+    python3 tasks.py test [ARGUMENTS]     run every test; arguments go to pytest
+    python3 tasks.py check                lint, format, types, layers
+    python3 tasks.py lock                 lock the dependencies again
+    python3 tasks.py bundle [ARGUMENTS]   build the Lambda's zip
+
+Standard library only. What a task needs is installed from ``uv.lock`` into ``.venv`` by uv: the one on
+PATH, or a private copy of a fixed version in the user's cache folder. The demo leaves Pulumi out: the
+components need those 200 MB, the autoscaler does not.
+
+The file must parse on old Pythons so that they get a sentence rather than a SyntaxError; hence the
+quoted annotations and the imports inside functions.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+ENVIRONMENT = ROOT / ".venv"
+OLDEST_PYTHON = (3, 11)
+CANDIDATES = ("python3.13", "python3.12", "python3.11", "python3.14")
+UV_VERSION = "0.13.9"
+OLDEST_UV = (0, 13, 0)
+REQUIREMENTS = ROOT / "lambda_autoscaler" / "requirements.txt"
+REQUIREMENTS_HEADER = "# The Lambda's dependencies as uv.lock has them; written by `python3 tasks.py lock`.\n"
+
+
+class TaskError(Exception):
+    """A task cannot go on; the text says what to do about it."""
+
+
+def say(text: str) -> None:
+    """Print one line of progress at once, on standard error: standard output belongs to the task."""
+    print(f"tasks: {text}", file=sys.stderr, flush=True)
+
+
+def run(command: "list[str]", **options: object) -> "subprocess.CompletedProcess[str]":
+    """Run a command from the root; raise TaskError when it fails."""
+    environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "UV_PROJECT_ENVIRONMENT": str(ENVIRONMENT)}
+    environment.pop("VIRTUAL_ENV", None)
+    environment.setdefault("UV_HTTP_TIMEOUT", "180")
+    environment.update(PIP_USER="0", PIP_REQUIRE_VIRTUALENV="0")  # either setting would refuse pip's --target
+    done = subprocess.run(command, cwd=ROOT, env=environment, text=True, check=False, **options)  # type: ignore[call-overload]
+    if done.returncode:
+        raise TaskError(f"this command failed with exit code {done.returncode}: {' '.join(command)}")
+    return done  # type: ignore[no-any-return]
+
+
+def become(program: Path, arguments: "list[str]") -> "int":
+    """Replace this process by the program, so that signals and the exit code are its own."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.chdir(ROOT)
+    os.execv(str(program), [str(program), *arguments])  # noqa: S606 - replacing the process is the point
+
+
+# --- Python ---------------------------------------------------------------------------------------------
+
+
+def require_python() -> None:
+    """Go on under a Python that is new enough: this one, or one found on PATH."""
+    if sys.version_info[:2] >= OLDEST_PYTHON:
+        return
+    for name in CANDIDATES:
+        found = shutil.which(name)
+        # A version manager's shim may stand on PATH for a Python that is not there: ask it.
+        if found and subprocess.call([found, "-c", ""], stderr=subprocess.DEVNULL) == 0:
+            os.execv(found, [found, str(Path(__file__).resolve()), *sys.argv[1:]])  # noqa: S606
+    running = ".".join(str(part) for part in sys.version_info[:3])
+    raise TaskError(f"Python 3.11 or newer is needed; this is {running}, and none newer is on PATH")
+
+
+# --- uv -------------------------------------------------------------------------------------------------
+
+
+def uv() -> str:
+    """Return a uv that can read the lock, installing a private one on first use."""
+    on_path = shutil.which("uv")
+    if on_path and is_recent(on_path):
+        return on_path
+    home = cache_folder() / f"uv-{UV_VERSION}"
+    private = home / "bin" / "uv"
+    if not private.is_file():
+        say(f"installing uv {UV_VERSION} into {home} (once)")
+        install_uv(home)
+    return str(private)
+
+
+def cache_folder() -> Path:
+    """Return the folder that holds what is built or fetched once per user."""
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(cache) / "eks-autoscaling"
+
+
+def is_recent(program: str) -> bool:
+    """Tell whether this uv reads the lock file's format."""
+    answer = subprocess.run([program, "--version"], stdout=subprocess.PIPE, text=True, check=False).stdout
+    version = re.search(r"(\d+)\.(\d+)\.(\d+)", answer)
+    return version is not None and tuple(int(part) for part in version.groups()) >= OLDEST_UV
+
+
+def install_uv(home: Path) -> None:
+    """Install the pinned uv with this Python's pip, or with a virtual environment's where there is no pip."""
+    wanted = f"uv=={UV_VERSION}"
+    quiet = ["install", "--quiet", "--disable-pip-version-check", "--no-input"]
+    try:
+        if subprocess.call([sys.executable, "-m", "pip", "--version"], stdout=subprocess.DEVNULL) == 0:
+            # A target of its own is allowed on externally managed Pythons too, and wants no ensurepip.
+            run([sys.executable, "-m", "pip", *quiet, "--upgrade", "--target", str(home), wanted])
+        else:
+            run([sys.executable, "-m", "venv", str(home)])
+            run([str(home / "bin" / "python"), "-m", "pip", *quiet, wanted])
+    except TaskError as error:
+        shutil.rmtree(home, ignore_errors=True)
+        raise TaskError(f"uv could not be installed: {error}") from error
+
+
+# --- The environment ------------------------------------------------------------------------------------
+
+
+def base_dependencies() -> "list[str]":
+    """Return the names that a plain install brings: the Pulumi half."""
+    import tomllib  # noqa: PLC0415 - newer than the Pythons that must be able to parse this file
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return [re.split(r"[^A-Za-z0-9._-]", wanted, maxsplit=1)[0] for wanted in project["dependencies"]]
+
+
+def export(extra: str) -> str:
+    """Return the locked requirements of one extra, with hashes and without the Pulumi half."""
+    pruned = [option for name in base_dependencies() for option in ("--prune", name)]
+    command = [uv(), "export", "--quiet", "--frozen", "--no-default-groups", "--no-emit-project", "--no-header"]
+    return run([*command, "--extra", extra, *pruned], stdout=subprocess.PIPE).stdout
+
+
+def install_command() -> None:
+    """Put the lambda-autoscaler command and its dependencies into the environment; take nothing out."""
+    if not (ENVIRONMENT / "bin" / "python").exists():
+        say(f"creating {ENVIRONMENT.name}")
+        run([uv(), "venv", "--quiet", "--python", sys.executable, str(ENVIRONMENT)])
+    say("installing the lambda-autoscaler command from uv.lock")
+    pip = [uv(), "pip", "install", "--quiet", "--python", str(ENVIRONMENT)]
+    run([*pip, "--require-hashes", "--no-deps", "--requirements", "-"], input=export("cli"))
+    run([*pip, "--no-deps", "--editable", str(ROOT)])
+
+
+def install_everything() -> None:
+    """Make the environment exactly what the lock says, with every extra and group."""
+    say("installing everything from uv.lock (Pulumi included: some 300 MB the first time)")
+    interpreter = [] if (ENVIRONMENT / "bin" / "python").exists() else ["--python", sys.executable]
+    run([uv(), "sync", "--quiet", "--frozen", "--all-extras", *interpreter])
+
+
+# --- Tasks ----------------------------------------------------------------------------------------------
+
+
+def demo(arguments: "list[str]") -> int:
+    """Play the tutorial: its spot node group grows from 2 to 7."""
+    install_command()
+    return become(ENVIRONMENT / "bin" / "lambda-autoscaler", ["demo", *arguments])
+
+
+def test(arguments: "list[str]") -> int:
+    """Run the tests of every tier; arguments go to pytest."""
+    install_everything()
+    say("running the tests")
+    return become(ENVIRONMENT / "bin" / "python", ["-m", "pytest", *arguments])
+
+
+def check(_: "list[str]") -> int:
+    """Lint, check format, types and layers; run all of them, then fail if one did."""
+    install_everything()
+    packages = ["lambda_autoscaler", "eks_autoscaling", "stacks", "tests.cluster"]
+    checks = (
+        ["ruff", "check", "--quiet"],
+        ["ruff", "format", "--check", "--quiet"],
+        ["mypy", "-m", "tasks", *[option for package in packages for option in ("-p", package)]],
+        ["lint-imports"],
+    )
+    failed = []
+    for name, *options in checks:
+        say(" ".join([name, *options[:1]]))
+        try:
+            run([str(ENVIRONMENT / "bin" / name), *options])
+        except TaskError:
+            failed.append(name)
+    if failed:
+        raise TaskError(f"not clean: {', '.join(failed)}")
+    return 0
+
+
+def lock(_: "list[str]") -> int:
+    """Lock the dependencies again, keeping what still fits, and write the Lambda's requirements from the lock."""
+    run([uv(), "lock"])
+    REQUIREMENTS.write_text(REQUIREMENTS_HEADER + export("lambda"))
+    say(f"wrote {REQUIREMENTS.relative_to(ROOT)}")
+    return 0
+
+
+def bundle(arguments: "list[str]") -> int:
+    """Build the Lambda's zip as a stack would upload it, and print its path."""
+    os.environ["PATH"] = os.pathsep.join([str(Path(uv()).parent), os.environ.get("PATH", "")])
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "components"), str(ROOT)])
+    return become(Path(sys.executable), ["-m", "eks_autoscaling.bundle", *arguments])
+
+
+TASKS = {task.__name__: task for task in (demo, test, check, lock, bundle)}
+
+
+def main(arguments: "list[str]") -> int:
+    """Run the task named first."""
+    if not arguments or arguments[0] not in TASKS:
+        print(__doc__.split("\n\nStandard", maxsplit=1)[0])
+        return 0 if arguments and arguments[0] in ("-h", "--help", "help") else 2
+    if os.name != "posix":
+        raise TaskError("these tasks need Linux or macOS; on Windows run them inside WSL")
+    require_python()
+    return TASKS[arguments[0]](arguments[1:])
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except TaskError as error:
+        say(f"error: {error}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
