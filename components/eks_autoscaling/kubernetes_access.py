@@ -1,0 +1,40 @@
+"""Declares the autoscaler's Kubernetes RBAC through pulumi_kubernetes, from the same manifests that are exported."""
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from eks_autoscaling import rbac
+
+
+def declare(parent: pulumi.Resource, name: str, provider: kubernetes.Provider) -> list[pulumi.Resource]:
+    """The four RBAC objects as children of ``parent``; ``name`` starts their logical names."""
+    options = pulumi.ResourceOptions(parent=parent, provider=provider)
+    return [_declare(f"{name}-{manifest['kind'].lower()}", manifest, options) for manifest in rbac.manifests()]
+
+
+def _declare(name: str, manifest: rbac.Manifest, options: pulumi.ResourceOptions) -> pulumi.Resource:
+    metadata = manifest["metadata"]
+    if "rules" in manifest:
+        role = {"ClusterRole": kubernetes.rbac.v1.ClusterRole, "Role": kubernetes.rbac.v1.Role}[manifest["kind"]]
+        return role(name, metadata=metadata, rules=[_rule(rule) for rule in manifest["rules"]], opts=options)
+    binding = {
+        "ClusterRoleBinding": kubernetes.rbac.v1.ClusterRoleBinding,
+        "RoleBinding": kubernetes.rbac.v1.RoleBinding,
+    }[manifest["kind"]]
+    reference = manifest["roleRef"]
+    return binding(
+        name,
+        metadata=metadata,
+        role_ref={"api_group": reference["apiGroup"], "kind": reference["kind"], "name": reference["name"]},
+        subjects=[{"api_group": subject["apiGroup"], "kind": subject["kind"], "name": subject["name"]} for subject in manifest["subjects"]],
+        opts=options,
+    )
+
+
+def _rule(rule: dict[str, list[str]]) -> kubernetes.rbac.v1.PolicyRuleArgs:
+    return kubernetes.rbac.v1.PolicyRuleArgs(
+        api_groups=rule["apiGroups"],
+        resources=rule["resources"],
+        verbs=rule["verbs"],
+        resource_names=rule.get("resourceNames"),
+    )

@@ -1,0 +1,20 @@
+"""The one error of a wrong argument: it names the argument, its value and what to write instead.
+
+It is raised while a program is being previewed, before anything is declared. Pulumi shows an
+``InputPropertyError`` at the line of the resource, without a stack trace.
+"""
+
+import pulumi
+
+
+class ArgumentError(pulumi.InputPropertyError, ValueError):
+    """An argument of a component that cannot work; ``argument``, ``value`` and ``remedy`` say which, what and how to fix it."""
+
+    def __init__(self, argument: str, value: object, remedy: str) -> None:
+        self.argument = argument
+        self.value = value
+        self.remedy = remedy
+        super().__init__(argument, f"{argument} is {value!r}: {remedy}")
+
+    def __str__(self) -> str:
+        return self.reason

@@ -1,0 +1,106 @@
+"""IAM documents as plain dicts: who may take a role, and what the role may do.
+
+Pure. Every statement says why it is as wide as it is. Sources: the Service Authorization Reference for which actions
+accept a resource and a condition key, and the Cluster Autoscaler's AWS guide for what an autoscaler calls.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from eks_autoscaling import names
+
+Document = dict[str, Any]
+
+CLUSTER_POLICIES = ("AmazonEKSClusterPolicy",)
+# The CNI's policy stands on the node role as long as the VPC CNI runs with the node's credentials.
+NODE_POLICIES = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly", "AmazonEKS_CNI_Policy")
+
+# No Describe call of Auto Scaling or EC2 accepts a resource.
+_AUTOSCALER_READS = (
+    "autoscaling:DescribeAutoScalingGroups",
+    "autoscaling:DescribeLaunchConfigurations",
+    "autoscaling:DescribeScalingActivities",
+    "ec2:DescribeImages",
+    "ec2:DescribeInstanceTypes",
+    "ec2:DescribeLaunchTemplateVersions",
+    "ec2:GetInstanceTypesFromInstanceRequirements",
+)
+_AUTOSCALER_WRITES = ("autoscaling:SetDesiredCapacity", "autoscaling:TerminateInstanceInAutoScalingGroup")
+
+
+def document(*statements: dict[str, Any]) -> Document:
+    """A policy document of ``statements``."""
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def allow(sid: str, actions: Sequence[str], resources: Sequence[str]) -> dict[str, Any]:
+    """One Allow statement."""
+    return {"Sid": sid, "Effect": "Allow", "Action": list(actions), "Resource": list(resources)}
+
+
+def service_trust(service: str) -> Document:
+    """Trust that lets an AWS service (``lambda.amazonaws.com``) take the role."""
+    return document({"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"})
+
+
+def scheduler_trust(account: str, schedule_group_arn: str) -> Document:
+    """Trust for EventBridge Scheduler, only on behalf of one schedule group of this account.
+
+    Without the condition anyone's schedule in Scheduler could be pointed at the role (the confused deputy).
+    """
+    trust = service_trust("scheduler.amazonaws.com")
+    trust["Statement"][0]["Condition"] = {"StringEquals": {"aws:SourceAccount": account, "aws:SourceArn": schedule_group_arn}}
+    return trust
+
+
+def invoke(function_arn: str) -> Document:
+    """What the schedule's role may do: invoke this function and nothing else."""
+    return document(allow("InvokeTheAutoscaler", ["lambda:InvokeFunction"], [function_arn]))
+
+
+def envelope_encryption(key_arn: str) -> Document:
+    """What the cluster's role needs of a customer managed key that encrypts Kubernetes secrets."""
+    actions = ["kms:Encrypt", "kms:Decrypt", "kms:ListGrants", "kms:DescribeKey"]
+    return document(allow("EncryptSecrets", actions, [key_arn]))
+
+
+def autoscaler(cluster_arn: str, log_group_arn: str) -> Document:
+    """What the autoscaler's role may do.
+
+    Reads that accept no resource stand alone: a tag condition on the Auto Scaling group would also forbid
+    ``eks:DescribeNodegroup``. Writes require both discovery tags with this cluster's name in the key, so that the
+    autoscaler of one cluster cannot resize the groups of another.
+    """
+    arn = ClusterArn(cluster_arn)
+    writes = allow("ResizeGroupsOfThisCluster", _AUTOSCALER_WRITES, [arn.auto_scaling_groups])
+    writes["Condition"] = {"StringEquals": {f"aws:ResourceTag/{key}": value for key, value in names.discovery_tags(arn.cluster).items()}}
+    return document(
+        allow("ReadTheCluster", ["eks:DescribeCluster"], [cluster_arn]),
+        allow("ReadItsNodeGroups", ["eks:DescribeNodegroup"], [arn.node_groups]),
+        allow("ReadGroupsAndInstanceTypes", _AUTOSCALER_READS, ["*"]),
+        writes,
+        allow("WriteLogs", ["logs:CreateLogStream", "logs:PutLogEvents"], [f"{log_group_arn}:*"]),
+    )
+
+
+class ClusterArn:
+    """The parts of a cluster's ARN, and the ARNs that follow from them."""
+
+    def __init__(self, arn: str) -> None:
+        _, self.partition, _, self.region, self.account, resource = arn.split(":", 5)
+        self.cluster = resource.removeprefix("cluster/")
+
+    @property
+    def node_groups(self) -> str:
+        """All managed node groups of the cluster."""
+        return f"arn:{self.partition}:eks:{self.region}:{self.account}:nodegroup/{self.cluster}/*"
+
+    @property
+    def auto_scaling_groups(self) -> str:
+        """All Auto Scaling groups of the account and region; statements narrow them by tag."""
+        return f"arn:{self.partition}:autoscaling:{self.region}:{self.account}:autoScalingGroup:*:autoScalingGroupName/*"
+
+    @property
+    def schedule_group(self) -> str:
+        """EventBridge Scheduler's default schedule group."""
+        return f"arn:{self.partition}:scheduler:{self.region}:{self.account}:schedule-group/default"

@@ -1,0 +1,74 @@
+"""What the autoscaler may do inside the cluster, as Kubernetes manifests.
+
+Pure. None of the EKS access policies fits (View and Edit exclude nodes, AdminView reads secrets), so the access entry
+puts the function's role into the Kubernetes group ``eks-autoscaling`` and these objects say what the group may do.
+"""
+
+from typing import Any
+
+GROUP = "eks-autoscaling"
+NAMESPACE = "kube-system"
+STATUS_CONFIG_MAP = "cluster-autoscaler-status"
+STATE_CONFIG_MAP = "eks-autoscaling-state"
+PRIORITY_CONFIG_MAP = "cluster-autoscaler-priority-expander"
+LEASE = "eks-autoscaling"
+
+Manifest = dict[str, Any]
+
+
+def manifests() -> list[Manifest]:
+    """ClusterRole, ClusterRoleBinding, Role and RoleBinding, in the order in which they can be applied."""
+    return [
+        {"apiVersion": _API, "kind": "ClusterRole", "metadata": {"name": GROUP}, "rules": _cluster_rules()},
+        _binding("ClusterRole", {"name": GROUP}),
+        {"apiVersion": _API, "kind": "Role", "metadata": _IN_NAMESPACE, "rules": _namespace_rules()},
+        _binding("Role", _IN_NAMESPACE),
+    ]
+
+
+_API = "rbac.authorization.k8s.io/v1"
+_IN_NAMESPACE = {"name": GROUP, "namespace": NAMESPACE}
+
+
+def _cluster_rules() -> list[dict[str, Any]]:
+    read = ["get", "list", "watch"]
+    return [
+        # What runs where, and what a pending pod asks for.
+        _rule("", ["nodes", "pods", "namespaces", "persistentvolumes", "persistentvolumeclaims"], read),
+        _rule("storage.k8s.io", ["storageclasses", "csinodes"], read),
+        # Who owns a pod and whether it may be moved.
+        _rule("", ["replicationcontrollers"], read),
+        _rule("apps", ["daemonsets", "replicasets", "statefulsets"], read),
+        _rule("batch", ["jobs"], read),
+        _rule("policy", ["poddisruptionbudgets"], read),
+        # Taint and cordon a node before it goes, remove the object of one that is gone.
+        _rule("", ["nodes"], ["patch", "update", "delete"]),
+        _rule("", ["pods/eviction"], ["create"]),
+        _rule("", ["events"], ["create", "patch"]),
+    ]
+
+
+def _namespace_rules() -> list[dict[str, Any]]:
+    # RBAC cannot restrict create by name: the object does not exist yet.
+    return [
+        _rule("", ["configmaps"], ["create"]),
+        _rule("", ["configmaps"], ["get", "update"], [STATUS_CONFIG_MAP, STATE_CONFIG_MAP]),
+        _rule("", ["configmaps"], ["get"], [PRIORITY_CONFIG_MAP]),
+        _rule("coordination.k8s.io", ["leases"], ["create"]),
+        _rule("coordination.k8s.io", ["leases"], ["get", "update"], [LEASE]),
+    ]
+
+
+def _rule(group: str, resources: list[str], verbs: list[str], resource_names: list[str] | None = None) -> dict[str, Any]:
+    rule: dict[str, Any] = {"apiGroups": [group], "resources": resources, "verbs": verbs}
+    return rule | ({"resourceNames": resource_names} if resource_names else {})
+
+
+def _binding(role_kind: str, metadata: dict[str, str]) -> Manifest:
+    return {
+        "apiVersion": _API,
+        "kind": f"{role_kind}Binding",
+        "metadata": metadata,
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": role_kind, "name": GROUP},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": GROUP}],
+    }

@@ -1,0 +1,77 @@
+"""Shapes: how many vCPUs and how much memory an instance type has, and whether the types of a group agree.
+
+Pure, apart from reading the catalogue that ships with the package (``instance_types.csv``, dated in its first line).
+An autoscaler plans with one node per group. A group whose types differ would be planned with the wrong size: pods stay
+pending when the smaller one comes, money is lost when the larger one does. The Cluster Autoscaler's documentation asks
+for equal vCPUs and memory for this reason; here it is enforced.
+"""
+
+import csv
+import functools
+import importlib.resources
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from eks_autoscaling.misuse import ArgumentError
+
+# The EKS API takes no more in one managed node group.
+TYPES_PER_GROUP = 20
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What an instance type offers: ``vcpus`` (whole), ``memory_mib`` (MiB) and ``architecture`` (x86_64 or arm64)."""
+
+    vcpus: int
+    memory_mib: int
+    architecture: str
+
+    def __str__(self) -> str:
+        return f"{self.vcpus} vCPU, {self.memory_mib / 1024:g} GiB, {self.architecture}"
+
+
+@functools.cache
+def catalogue() -> dict[str, Shape]:
+    """Every instance type known to this release, by name (``m5.xlarge``)."""
+    text = importlib.resources.files("eks_autoscaling").joinpath("instance_types.csv").read_text("utf-8")
+    rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
+    return {row["type"]: Shape(int(row["vcpus"]), int(row["memory_mib"]), row["architecture"]) for row in rows}
+
+
+def common_shape(instance_types: Sequence[str]) -> Shape:
+    """The shape that all of ``instance_types`` share.
+
+    Raises:
+        ArgumentError: none or too many types, one twice, one that the catalogue lacks, or types that differ; the
+            message names the odd ones.
+
+    """
+    _check_list(instance_types)
+    shapes = {name: _shape(name) for name in instance_types}
+    counts = Counter(shapes.values())
+    most = max(counts.values())
+    # With a tie the first type in the list decides, as it is the one that the group is planned with.
+    usual = next(shape for shape in shapes.values() if counts[shape] == most)
+    odd = {name: shape for name, shape in shapes.items() if shape != usual}
+    if odd:
+        listed = "; ".join(f"{name} has {shape}" for name, shape in odd.items())
+        raise ArgumentError("instance_types", list(odd), f"the other types have {usual}, but {listed}; give each shape a group of its own")
+    return usual
+
+
+def _check_list(instance_types: Sequence[str]) -> None:
+    if not 1 <= len(instance_types) <= TYPES_PER_GROUP:
+        raise ArgumentError("instance_types", list(instance_types), f"name 1 to {TYPES_PER_GROUP} instance types")
+    twice = [name for name, times in Counter(instance_types).items() if times > 1]
+    if twice:
+        raise ArgumentError("instance_types", twice, "name each instance type once")
+
+
+def _shape(instance_type: str) -> Shape:
+    known = catalogue().get(instance_type)
+    if known is None:
+        raise ArgumentError(
+            "instance_types", instance_type, "no such type in the catalogue of this release; check the spelling or upgrade eks-autoscaling"
+        )
+    return known
