@@ -139,7 +139,8 @@ class Plan(msgspec.Struct, frozen=True):
     """All that a scan decided, and why.
 
     ``increases`` and ``removals`` are to be carried out in order; ``delete_instances`` are unregistered or failed instances (group,
-    instance ids); ``resize`` sets a target that was wrong (group, new desired capacity). ``memory`` is what to remember once the actions are done.
+    instance ids); ``resize`` sets a target that was wrong (group, new desired capacity). ``memory`` is what to remember
+    once the actions are done.
     """
 
     result: ScaleUpResult
