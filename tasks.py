@@ -45,7 +45,8 @@ def run(command: "list[str]", **options: object) -> "subprocess.CompletedProcess
     environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "UV_PROJECT_ENVIRONMENT": str(ENVIRONMENT)}
     environment.pop("VIRTUAL_ENV", None)
     environment.setdefault("UV_HTTP_TIMEOUT", "180")
-    environment.update(PIP_USER="0", PIP_REQUIRE_VIRTUALENV="0")  # either setting would refuse pip's --target
+    # Either of the first two, in a user's configuration, would refuse pip's --target.
+    environment.update(PIP_USER="0", PIP_REQUIRE_VIRTUALENV="0", PIP_ROOT_USER_ACTION="ignore")
     done = subprocess.run(command, cwd=ROOT, env=environment, text=True, check=False, **options)  # type: ignore[call-overload]
     if done.returncode:
         raise TaskError(f"this command failed with exit code {done.returncode}: {' '.join(command)}")
@@ -206,8 +207,9 @@ def lock(_: "list[str]") -> int:
 def bundle(arguments: "list[str]") -> int:
     """Build the Lambda's zip as a stack would upload it, and print its path."""
     os.environ["PATH"] = os.pathsep.join([str(Path(uv()).parent), os.environ.get("PATH", "")])
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "components"), str(ROOT)])
-    return become(Path(sys.executable), ["-m", "eks_autoscaling.bundle", *arguments])
+    os.environ["PYTHONPATH"] = str(ROOT)
+    # As a file: the package itself imports Pulumi, which building the zip does not need.
+    return become(Path(sys.executable), ["-P", str(ROOT / "components" / "eks_autoscaling" / "bundle.py"), *arguments])
 
 
 TASKS = {task.__name__: task for task in (demo, test, check, lock, bundle)}
