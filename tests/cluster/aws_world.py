@@ -1,0 +1,193 @@
+"""An AWS account of its own for a test: moto behind a shim, on one local address.
+
+    with AwsWorld() as world:
+        world.client("eks").list_clusters()
+
+The account is 123456789012, the region us-east-1. ``world.url`` serves every service: clients of other processes find
+it through AWS_ENDPOINT_URL. The administrator may do everything; a role may do what its declared policies say, with
+the credentials that ``credentials_of`` gives. moto keeps its state in this process, so that two worlds at a time would
+share it: use one after the other.
+"""
+
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import boto3
+import urllib3
+from botocore.config import Config
+from moto.server import ThreadedMotoServer
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+from tests.cluster.aws_guard import Guard
+from tests.cluster.aws_protocol import Parsed
+from tests.cluster.aws_shim import Answer, Call, Shim
+from tests.cluster.eks_access import EksAccess, utc_now
+from tests.cluster.eks_clusters import EksClusters
+from tests.cluster.eks_node_groups import EksNodeGroups
+from tests.cluster.group_capacity import Clock, GroupCapacity
+from tests.cluster.principals import ADMINISTRATOR, Credentials, Principal, Principals
+
+REGION = "us-east-1"
+
+
+class AwsWorld:
+    """One AWS account; a context manager. ``clock`` (UTC) dates what the world makes."""
+
+    def __init__(self, clock: Clock = utc_now) -> None:
+        self._moto_server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        self._server: BaseWSGIServer | None = None
+        self._clients: dict[tuple[str, str, str], Any] = {}
+        self._lock = threading.Lock()
+        self._principals = Principals(self._moto)
+        self._capacity = GroupCapacity(self._moto, clock)
+        self._clusters = EksClusters(self._moto)
+        self._access = EksAccess(self._moto, self._authentication_mode, clock)
+        self._node_groups = EksNodeGroups(self._moto, self._capacity, self._access)
+
+    def __enter__(self) -> Self:
+        """Start moto and the shim, with an empty account."""
+        self._moto_server.start()
+        guard = Guard(self._principals, self._moto)
+        self._shim = Shim(self._moto_url, self._principals, guard, self._answers())
+        self._server = make_server("127.0.0.1", 0, self._shim, threaded=True, request_handler=_QuietHandler)
+        threading.Thread(target=self._server.serve_forever, daemon=True, name="aws-world").start()
+        self.reset()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Stop both servers."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+        self._moto_server.stop()
+
+    @property
+    def url(self) -> str:
+        """The address of every AWS service, without a slash at the end."""
+        assert self._server is not None, "the world is not entered"
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    @property
+    def calls(self) -> list[Call]:
+        """Every call that reached ``url``, oldest first."""
+        return self._shim.calls
+
+    def writes(self, principal: str = "") -> list[Call]:
+        """The calls made to change something, by principals whose ARN contains ``principal``."""
+        return [call for call in self.calls if call.is_write and principal in call.principal]
+
+    def forget_calls(self) -> None:
+        """Start the record of calls anew."""
+        self._shim.forget_calls()
+
+    def reset(self) -> None:
+        """An empty account: no resources, sessions, faults or calls."""
+        urllib3.request("POST", f"{self._moto_url}/moto-api/reset").close()
+        for part in (self._principals, self._capacity, self._clusters, self._access, self._node_groups):
+            part.forget()
+        self._shim.forget_calls()
+
+    def client(self, service: str, credentials: Credentials | None = None) -> Any:
+        """A boto3 client; the administrator's if no ``credentials`` are given. One try per call, clients are shared."""
+        return self._client(service, credentials or ADMINISTRATOR, self.url)
+
+    def credentials_of(
+        self,
+        role_arn: str,
+        service: str = "lambda.amazonaws.com",
+        session_name: str = "session",
+        context: Mapping[str, str] | None = None,
+    ) -> Credentials:
+        """What an AWS ``service`` gets when it takes the role, if the role's trust allows it (else AwsError).
+
+        ``context`` holds condition keys such as ``aws:SourceArn``. Lambda names its sessions after the function.
+        """
+        answer = self._principals.assume(role_arn, session_name, ("Service", service), context or {})
+        keys = answer["Credentials"]
+        return Credentials(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
+
+    def set_cluster_endpoint(self, name: str, endpoint: str, ca_pem: bytes) -> None:
+        """Let DescribeCluster name a real control plane: its URL and the PEM of its certificate authority."""
+        self._clusters.set_endpoint(name, endpoint, ca_pem)
+
+    def fail_launches(self, group: str, message: str) -> None:
+        """Let launches of an Auto Scaling group fail with ``message``, until ``release_launches``."""
+        self._capacity.fail(group, message)
+
+    def hold_launches(self, group: str) -> None:
+        """Let launches of an Auto Scaling group take until ``release_launches``."""
+        self._capacity.hold(group)
+
+    def release_launches(self, group: str, count: int | None = None) -> None:
+        """Let ``count`` missing instances come; all if None, which also ends ``fail_launches`` and ``hold_launches``."""
+        self._capacity.release(group, count)
+
+    def add_scaling_activity(self, group: str, status: str, message: str) -> None:
+        """Add an activity to what DescribeScalingActivities answers, newest first."""
+        self._capacity.record(group, status, message)
+
+    @property
+    def _moto_url(self) -> str:
+        host, port = self._moto_server.get_host_and_port()
+        return f"http://{host}:{port}"
+
+    def _moto(self, service: str) -> Any:
+        """A client that reaches moto past the shim: unguarded and unrecorded."""
+        return self._client(service, ADMINISTRATOR, self._moto_url)
+
+    def _client(self, service: str, credentials: Credentials, url: str) -> Any:
+        key = (service, credentials.access_key, url)
+        with self._lock:
+            if key not in self._clients:
+                session = boto3.Session(
+                    aws_access_key_id=credentials.access_key,
+                    aws_secret_access_key=credentials.secret_key,
+                    aws_session_token=credentials.session_token,
+                    region_name=REGION,
+                )
+                settings = Config(retries={"total_max_attempts": 1}, parameter_validation=True)
+                self._clients[key] = session.client(service, endpoint_url=url, config=settings)  # type: ignore[call-overload]
+            return self._clients[key]
+
+    def _authentication_mode(self, cluster: str) -> str:
+        mode: str = self._clusters.describe(cluster).get("accessConfig", {}).get("authenticationMode", "CONFIG_MAP")
+        return mode
+
+    def _answers(self) -> dict[tuple[str, str], Answer]:
+        parts = {"autoscaling": [self._capacity], "eks": [self._clusters, self._access, self._node_groups]}
+        answers: dict[tuple[str, str], Answer] = {
+            ("sts", "GetCallerIdentity"): _caller_identity,
+            ("sts", "AssumeRole"): self._assume_role,
+        }
+        for service, owners in parts.items():
+            for owner in owners:
+                answers |= {(service, operation): _plain(answer) for operation, answer in owner.answers.items()}  # type: ignore[attr-defined]
+        answers["eks", "CreateCluster"] = self._create_cluster
+        return answers
+
+    def _create_cluster(self, request: Parsed, principal: Principal) -> dict[str, Any]:
+        answer = self._clusters.answers["CreateCluster"](request.params)
+        if answer["cluster"]["accessConfig"]["bootstrapClusterCreatorAdminPermissions"]:
+            self._access.admit_creator(request.params["name"], principal.arn)
+        return answer
+
+    def _assume_role(self, request: Parsed, principal: Principal) -> dict[str, Any]:
+        params = request.params
+        return self._principals.assume(params["RoleArn"], params["RoleSessionName"], ("AWS", principal.arn), {})
+
+
+def _plain(answer: Any) -> Answer:
+    return lambda request, _: answer(request.params)
+
+
+def _caller_identity(_: Parsed, principal: Principal) -> dict[str, Any]:
+    return {"Account": principal.arn.split(":")[4], "Arn": principal.arn, "UserId": principal.user_id}
+
+
+class _QuietHandler(WSGIRequestHandler):
+    """Writes no line per request on the screen."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Say nothing; ``AwsWorld.calls`` tells what came."""

@@ -1,0 +1,76 @@
+"""EKS clusters as EKS tells of them: moto's cluster, with the fields that moto drops and the endpoint a test gives.
+
+moto keeps no access configuration, upgrade policy or protection, and its endpoint and certificate lead nowhere. A real
+control plane's endpoint and certificate authority take their place through ``set_endpoint``.
+"""
+
+import base64
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from tests.cluster.aws_protocol import AwsError
+
+_KEPT = ("accessConfig", "upgradePolicy", "deletionProtection", "zonalShiftConfig")
+
+
+class EksClusters:
+    """Answers the EKS operations on clusters; ``moto`` gives clients that reach moto unguarded."""
+
+    def __init__(self, moto: Callable[[str], Any]) -> None:
+        self._moto = moto
+        self._lock = threading.Lock()
+        self._kept: dict[str, dict[str, Any]] = {}
+        self._endpoints: dict[str, tuple[str, bytes]] = {}
+        self.answers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+            "CreateCluster": self._create,
+            "DescribeCluster": lambda params: {"cluster": self.describe(params["name"])},
+            "DeleteCluster": self._delete,
+        }
+
+    def forget(self) -> None:
+        """Drop what is kept beside moto."""
+        with self._lock:
+            self._kept, self._endpoints = {}, {}
+
+    def set_endpoint(self, name: str, endpoint: str, ca_pem: bytes) -> None:
+        """Answer ``endpoint`` (URL) and ``ca_pem`` (PEM) for cluster ``name``, whether it exists yet or not."""
+        with self._lock:
+            self._endpoints[name] = (endpoint, ca_pem)
+
+    def describe(self, name: str) -> dict[str, Any]:
+        """The cluster as DescribeCluster shows it; botocore's ClientError when there is none."""
+        cluster: dict[str, Any] = self._moto("eks").describe_cluster(name=name)["cluster"]
+        cluster["resourcesVpcConfig"].setdefault("clusterSecurityGroupId", "sg-" + cluster["arn"].encode().hex()[-17:])
+        with self._lock:
+            cluster |= self._kept.get(name, {})
+            if name in self._endpoints:
+                endpoint, ca_pem = self._endpoints[name]
+                cluster["endpoint"] = endpoint
+                cluster["certificateAuthority"] = {"data": base64.b64encode(ca_pem).decode()}
+        return cluster
+
+    def _create(self, params: dict[str, Any]) -> dict[str, Any]:
+        access = {"authenticationMode": "CONFIG_MAP", "bootstrapClusterCreatorAdminPermissions": True}
+        access |= params.get("accessConfig", {})
+        if access["authenticationMode"] == "CONFIG_MAP" and not access["bootstrapClusterCreatorAdminPermissions"]:
+            raise AwsError(
+                "InvalidParameterException", "bootstrapClusterCreatorAdminPermissions must be true if authenticationMode is CONFIG_MAP"
+            )
+        self._moto("eks").create_cluster(**params)
+        kept = {name: params[name] for name in _KEPT if name in params}
+        kept["accessConfig"] = access
+        kept.setdefault("upgradePolicy", {"supportType": "EXTENDED"})
+        with self._lock:
+            self._kept[params["name"]] = kept
+        return {"cluster": self.describe(params["name"])}
+
+    def _delete(self, params: dict[str, Any]) -> dict[str, Any]:
+        name = params["name"]
+        cluster = self.describe(name)
+        if cluster.get("deletionProtection"):
+            raise AwsError("InvalidRequestException", f"Cluster {name} has deletion protection enabled")
+        self._moto("eks").delete_cluster(name=name)
+        with self._lock:
+            self._kept.pop(name, None)
+        return {"cluster": {**cluster, "status": "DELETING"}}

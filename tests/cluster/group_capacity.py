@@ -1,0 +1,198 @@
+"""Auto Scaling groups whose capacity does not come at once, or at all.
+
+moto launches every instance immediately, accepts sizes outside a group's limits and has no scaling activities. Here a
+group can be told to fail its launches (no spot capacity) or to hold them back until the test releases them. Until then
+the desired capacity that somebody asked for stays above the number of instances, as on AWS.
+"""
+
+import datetime
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.cluster.aws_protocol import AwsError
+
+Clock = Callable[[], datetime.datetime]
+
+
+@dataclass
+class _Launches:
+    """What a test decided about the launches of one group, and what has happened in it."""
+
+    failure: str | None = None
+    held: bool = False
+    wanted: int | None = None
+    """Desired capacity that is not fulfilled; None while moto has it all."""
+    activities: list[dict[str, Any]] = field(default_factory=list)
+
+
+class GroupCapacity:
+    """Answers the Auto Scaling operations that concern size; ``moto`` gives clients that reach moto unguarded."""
+
+    def __init__(self, moto: Callable[[str], Any], clock: Clock) -> None:
+        self._moto = moto
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._groups: dict[str, _Launches] = {}
+        self.answers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+            "DescribeAutoScalingGroups": self.describe_groups,
+            "DescribeScalingActivities": self._describe_activities,
+            "SetDesiredCapacity": self._set_desired_capacity,
+            "UpdateAutoScalingGroup": self.update_group,
+            "TerminateInstanceInAutoScalingGroup": self._terminate_instance,
+            "CompleteLifecycleAction": self._check_hook,
+            "RecordLifecycleActionHeartbeat": self._check_hook,
+        }
+
+    def forget(self) -> None:
+        """Drop what tests decided."""
+        with self._lock:
+            self._groups = {}
+
+    def fail(self, group: str, message: str) -> None:
+        """From now on launches of ``group`` fail with ``message`` (``InsufficientInstanceCapacity - ...``)."""
+        with self._lock:
+            self._of(group).failure = message
+
+    def hold(self, group: str) -> None:
+        """From now on launches of ``group`` take until they are released."""
+        with self._lock:
+            self._of(group).held = True
+
+    def release(self, group: str, count: int | None = None) -> None:
+        """Let ``count`` of the missing instances come now; all if None, and then the group is as fast as before."""
+        with self._lock:
+            launches = self._of(group)
+            if count is None:
+                launches.failure, launches.held = None, False
+            if launches.wanted is not None:
+                have = self._instances(group)
+                reached = launches.wanted if count is None else min(launches.wanted, have + count)
+                self._launch(group, have, reached)
+
+    def record(self, group: str, status: str, message: str) -> None:
+        """Add a scaling activity of a launch, with AWS's ``status`` code (``Failed``, ``Successful``)."""
+        now = self._clock()
+        activity = {
+            "ActivityId": str(uuid.uuid4()),
+            "AutoScalingGroupName": group,
+            "Description": "Launching a new EC2 instance" + (f".  Status Reason: {message}" if message else ""),
+            "Cause": f"At {now:%Y-%m-%dT%H:%M:%SZ} a user request explicitly set group desired capacity.",
+            "StartTime": now,
+            "StatusCode": status,
+            "StatusMessage": message,
+            "Progress": 50 if status == "InProgress" else 100,
+        }
+        if status != "InProgress":
+            activity["EndTime"] = now
+        with self._lock:
+            self._of(group).activities.insert(0, activity)
+
+    def describe_groups(self, params: dict[str, Any]) -> dict[str, Any]:
+        """moto's answer with the desired capacity that was asked for."""
+        answer: dict[str, Any] = self._moto("autoscaling").describe_auto_scaling_groups(**params)
+        with self._lock:
+            for group in answer["AutoScalingGroups"]:
+                known = self._groups.get(group["AutoScalingGroupName"])
+                if known is not None and known.wanted is not None:
+                    group["DesiredCapacity"] = known.wanted
+        return answer
+
+    def update_group(self, params: dict[str, Any]) -> dict[str, Any]:
+        """UpdateAutoScalingGroup; limits first, then the size."""
+        rest = {name: value for name, value in params.items() if name != "DesiredCapacity"}
+        self._moto("autoscaling").update_auto_scaling_group(**rest)
+        if "DesiredCapacity" in params:
+            self._set_desired_capacity(params)
+        return {}
+
+    def _describe_activities(self, params: dict[str, Any]) -> dict[str, Any]:
+        with self._lock:
+            names = [params["AutoScalingGroupName"]] if "AutoScalingGroupName" in params else list(self._groups)
+            activities = [activity for name in names for activity in self._of(name).activities]
+        return {"Activities": activities[: params.get("MaxRecords", 100)]}
+
+    def _set_desired_capacity(self, params: dict[str, Any]) -> dict[str, Any]:
+        name, desired = params["AutoScalingGroupName"], params["DesiredCapacity"]
+        with self._lock:
+            group = self._existing(name)
+            _check_limits(group, desired)
+            self._resize(name, len(group["Instances"]), desired)
+        return {}
+
+    def _resize(self, name: str, have: int, desired: int) -> None:
+        launches = self._of(name)
+        if desired > have and (launches.failure is not None or launches.held):
+            launches.wanted = desired
+            status = "Failed" if launches.failure is not None else "InProgress"
+            self.record(name, status, launches.failure or "")
+            return
+        self._launch(name, have, desired)
+
+    def _launch(self, name: str, have: int, size: int) -> None:
+        """Let moto have ``size`` instances."""
+        self._moto("autoscaling").set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=size)
+        launches = self._of(name)
+        if (launches.wanted is not None and size >= launches.wanted) or (launches.wanted is not None and launches.failure is None and not launches.held):
+            launches.wanted = None
+        for _ in range(size - have):
+            self.record(name, "Successful", "")
+
+    def _terminate_instance(self, params: dict[str, Any]) -> dict[str, Any]:
+        instance, decrement = params["InstanceId"], params["ShouldDecrementDesiredCapacity"]
+        autoscaling = self._moto("autoscaling")
+        found = autoscaling.describe_auto_scaling_instances(InstanceIds=[instance])["AutoScalingInstances"]
+        if not found:
+            raise AwsError("ValidationError", f"Instance Id not found - No managed instance found for instance ID: {instance}")
+        name = found[0]["AutoScalingGroupName"]
+        with self._lock:
+            group, launches = self._existing(name), self._of(name)
+            if decrement and group["DesiredCapacity"] <= group["MinSize"]:
+                raise AwsError("ValidationError", _below_minimum(group))
+            late = not decrement and (launches.failure is not None or launches.held)
+            answer: dict[str, Any] = autoscaling.terminate_instance_in_auto_scaling_group(
+                InstanceId=instance, ShouldDecrementDesiredCapacity=decrement or late
+            )
+            if late:
+                launches.wanted = group["DesiredCapacity"]
+            elif decrement and launches.wanted is not None:
+                launches.wanted -= 1
+        return answer
+
+    def _check_hook(self, params: dict[str, Any]) -> dict[str, Any]:
+        name, hook = params["AutoScalingGroupName"], params["LifecycleHookName"]
+        hooks = self._moto("autoscaling").describe_lifecycle_hooks(AutoScalingGroupName=name)["LifecycleHooks"]
+        if hook not in [known["LifecycleHookName"] for known in hooks]:
+            raise AwsError("ValidationError", f"No active Lifecycle Action found with hook {hook} for group {name}")
+        return {}
+
+    def _existing(self, name: str) -> dict[str, Any]:
+        groups = self.describe_groups({"AutoScalingGroupNames": [name]})["AutoScalingGroups"]
+        if not groups:
+            raise AwsError("ValidationError", f"AutoScalingGroup name not found - null: {name}")
+        group: dict[str, Any] = groups[0]
+        return group
+
+    def _instances(self, name: str) -> int:
+        return len(self._existing(name)["Instances"])
+
+    def _of(self, name: str) -> _Launches:
+        return self._groups.setdefault(name, _Launches())
+
+
+def _check_limits(group: dict[str, Any], desired: int) -> None:
+    if desired > group["MaxSize"]:
+        message = f"New SetDesiredCapacity value {desired} is above max value {group['MaxSize']} for the AutoScalingGroup."
+        raise AwsError("ValidationError", message)
+    if desired < group["MinSize"]:
+        message = f"New SetDesiredCapacity value {desired} is below min value {group['MinSize']} for the AutoScalingGroup."
+        raise AwsError("ValidationError", message)
+
+
+def _below_minimum(group: dict[str, Any]) -> str:
+    return (
+        f"Currently, desiredSize equals minSize ({group['MinSize']}). Terminating instance without replacement will "
+        f"violate group's min size constraint. Either set shouldDecrementDesiredCapacity flag to false or lower group's min size."
+    )
