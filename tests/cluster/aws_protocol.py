@@ -76,16 +76,16 @@ def write(request: Parsed, result: dict[str, Any]) -> Response:
 
 def write_error(protocol: str, error: AwsError) -> Response:
     """``error`` in the form that clients of ``protocol`` expect."""
-    code, message = escape(error.code), escape(error.message)
+    fault = f"<Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message>"
     if protocol == "ec2":
-        body = f"<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors><RequestID>{uuid.uuid4()}</RequestID></Response>"
+        body = f"<Response><Errors><Error>{fault}</Error></Errors><RequestID>{uuid.uuid4()}</RequestID></Response>"
         return Response(body, error.status, content_type="text/xml")
     if protocol in ("query", "rest-xml"):
-        body = f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error><RequestId>{uuid.uuid4()}</RequestId></ErrorResponse>"
+        sender = f"<Error><Type>Sender</Type>{fault}</Error>"
+        body = f"<ErrorResponse>{sender}<RequestId>{uuid.uuid4()}</RequestId></ErrorResponse>"
         return Response(body, error.status, content_type="text/xml")
-    headers = {"x-amzn-ErrorType": error.code}
     body = json.dumps({"__type": error.code, "message": error.message})
-    return Response(body, error.status, headers, content_type="application/x-amz-json-1.1")
+    return Response(body, error.status, {"x-amzn-ErrorType": error.code}, content_type="application/x-amz-json-1.1")
 
 
 def _credential(request: Request) -> tuple[str, str, str]:

@@ -9,6 +9,7 @@ the credentials that ``credentials_of`` gives. moto keeps its state in this proc
 share it: use one after the other.
 """
 
+import logging
 import threading
 from collections.abc import Mapping
 from types import TracebackType
@@ -18,7 +19,7 @@ import boto3
 import urllib3
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+from werkzeug.serving import BaseWSGIServer, make_server
 
 from tests.cluster.aws_guard import Guard
 from tests.cluster.aws_protocol import Parsed
@@ -48,10 +49,12 @@ class AwsWorld:
 
     def __enter__(self) -> Self:
         """Start moto and the shim, with an empty account."""
+        # moto's server would print a line for each request.
+        logging.getLogger("werkzeug").setLevel(logging.WARNING)
         self._moto_server.start()
         guard = Guard(self._principals, self._moto)
         self._shim = Shim(self._moto_url, self._principals, guard, self._answers())
-        self._server = make_server("127.0.0.1", 0, self._shim, threaded=True, request_handler=_QuietHandler)
+        self._server = make_server("127.0.0.1", 0, self._shim, threaded=True)
         threading.Thread(target=self._server.serve_forever, daemon=True, name="aws-world").start()
         self.reset()
         return self
@@ -184,10 +187,3 @@ def _plain(answer: Any) -> Answer:
 
 def _caller_identity(_: Parsed, principal: Principal) -> dict[str, Any]:
     return {"Account": principal.arn.split(":")[4], "Arn": principal.arn, "UserId": principal.user_id}
-
-
-class _QuietHandler(WSGIRequestHandler):
-    """Writes no line per request on the screen."""
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing; ``AwsWorld.calls`` tells what came."""

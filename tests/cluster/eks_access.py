@@ -46,7 +46,7 @@ class EksAccess:
             "CreateAddon": self._create_addon,
             "DescribeAddon": lambda params: {"addon": self._addon(params)},
             "ListAddons": lambda params: {"addons": [name for cluster, name in self._addons if cluster == params["clusterName"]]},
-            "DeleteAddon": lambda params: {"addon": self._addon(params) and self._addons.pop((params["clusterName"], params["addonName"]))},
+            "DeleteAddon": self._delete_addon,
             "CreatePodIdentityAssociation": self._create_association,
             "DescribePodIdentityAssociation": lambda params: {"association": self._association(params)},
             "ListPodIdentityAssociations": self._list_associations,
@@ -124,7 +124,7 @@ class EksAccess:
         self._mode(params["clusterName"])
         entry = self._entries.get((params["clusterName"], params["principalArn"]))
         if entry is None:
-            message = f"The specified principalArn could not be found. You can view your available access entries with 'list-access-entries'. {params['principalArn']}"
+            message = f"The specified principalArn could not be found. No access entry for {params['principalArn']}"
             raise AwsError("ResourceNotFoundException", message, 404)
         return entry
 
@@ -178,6 +178,11 @@ class EksAccess:
         if addon is None:
             raise AwsError("ResourceNotFoundException", f"No addon: {params['addonName']} found in cluster: {params['clusterName']}", 404)
         return addon
+
+    def _delete_addon(self, params: Params) -> Params:
+        addon = self._addon(params)
+        del self._addons[params["clusterName"], params["addonName"]]
+        return {"addon": addon}
 
     def _create_association(self, params: Params) -> Params:
         self._mode(params["clusterName"])

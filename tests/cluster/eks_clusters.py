@@ -11,6 +11,8 @@ from typing import Any
 
 from tests.cluster.aws_protocol import AwsError
 
+# moto's own default is several years old.
+NEWEST_VERSION = "1.34"
 _KEPT = ("accessConfig", "upgradePolicy", "deletionProtection", "zonalShiftConfig")
 
 
@@ -57,7 +59,7 @@ class EksClusters:
             raise AwsError(
                 "InvalidParameterException", "bootstrapClusterCreatorAdminPermissions must be true if authenticationMode is CONFIG_MAP"
             )
-        self._moto("eks").create_cluster(**params)
+        self._moto("eks").create_cluster(**{"version": NEWEST_VERSION, **params})
         kept = {name: params[name] for name in _KEPT if name in params}
         kept["accessConfig"] = access
         kept.setdefault("upgradePolicy", {"supportType": "EXTENDED"})

@@ -43,7 +43,8 @@ class EksNodeGroups:
             self._names, self._kept = {}, {}
 
     def _create(self, params: dict[str, Any]) -> dict[str, Any]:
-        created = self._moto("eks").create_nodegroup(**params)["nodegroup"]
+        version = params.get("version") or self._moto("eks").describe_cluster(name=params["clusterName"])["cluster"]["version"]
+        created = self._moto("eks").create_nodegroup(**{**params, "version": version})["nodegroup"]
         key = (params["clusterName"], params["nodegroupName"])
         unique = str(uuid.uuid4())
         with self._lock:
@@ -89,7 +90,9 @@ class EksNodeGroups:
                 "LaunchTemplateVersions"
             ]
             data = versions[0]["LaunchTemplateData"]
-        copy = ec2.create_launch_template(LaunchTemplateName=name, LaunchTemplateData={**data, "ImageId": _IMAGE})
+        # moto launches what the template says and does not look at the types of the policy.
+        data = {**data, "ImageId": _IMAGE, "InstanceType": group["instanceTypes"][0]}
+        copy = ec2.create_launch_template(LaunchTemplateName=name, LaunchTemplateData=data)
         identifier: str = copy["LaunchTemplate"]["LaunchTemplateId"]
         return identifier
 

@@ -135,7 +135,9 @@ class GroupCapacity:
         """Let moto have ``size`` instances."""
         self._moto("autoscaling").set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=size)
         launches = self._of(name)
-        if (launches.wanted is not None and size >= launches.wanted) or (launches.wanted is not None and launches.failure is None and not launches.held):
+        if (launches.wanted is not None and size >= launches.wanted) or (
+            launches.wanted is not None and launches.failure is None and not launches.held
+        ):
             launches.wanted = None
         for _ in range(size - have):
             self.record(name, "Successful", "")
