@@ -15,11 +15,11 @@ Errors::
     └── BadInput           an event, option, snapshot or record that cannot be used: says what to fix
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from lambda_autoscaler.core.memory import Memory
-from lambda_autoscaler.core.plan import Notice
+from lambda_autoscaler.core.plan import Notice, Plan
 
 
 class AutoscalerError(Exception):
@@ -125,3 +125,16 @@ class MemoryStore(Protocol):
 
     def release(self) -> None:
         """Give the lock back."""
+
+
+class Telemetry(Protocol):
+    """What operators see of a scan besides Kubernetes: log lines and metrics."""
+
+    def planned(self, plan: Plan) -> None:
+        """Say what is about to be done, before it is done."""
+
+    def warn(self, sentence: str) -> None:
+        """Say what went wrong without ending the scan."""
+
+    def scanned(self, plan: Plan, summary: Mapping[str, object]) -> None:
+        """The one line of a finished scan, and its metrics."""

@@ -1,0 +1,219 @@
+"""What a scan reads, and in which order.
+
+Auto Scaling groups come first: without one there is nothing to do, and a desired capacity that is set later stands on this description. What the
+groups refer to (EKS node groups, launch templates, instance types, failed launches of groups that lack instances) follows, then the
+Kubernetes lists. Nodes and pods must be readable; any other thing that cannot be read becomes a sentence in ``faults``, and the scan
+goes on with the healthy rest.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from lambda_autoscaler.core import amazon
+from lambda_autoscaler.core.decode import decode_objects
+from lambda_autoscaler.core.kubernetes import ConfigMap
+from lambda_autoscaler.core.observed import Observed, template_key
+from lambda_autoscaler.core.options import Options
+from lambda_autoscaler.ports import Aws, AutoscalerError, BadInput, Denied, Kube, NotFound, Refused, Unreachable
+
+REQUIRED_KINDS: Final = ("nodes", "pods")
+OPTIONAL_KINDS: Final = (
+    "namespaces",
+    "daemonsets",
+    "replicasets",
+    "statefulsets",
+    "jobs",
+    "replicationcontrollers",
+    "poddisruptionbudgets",
+    "persistentvolumes",
+    "persistentvolumeclaims",
+    "storageclasses",
+    "csinodes",
+)
+PRIORITY_CONFIG_MAP: Final = "cluster-autoscaler-priority-expander"
+_Value = TypeVar("_Value")
+
+
+class _RawGroups(msgspec.Struct, frozen=True, rename="pascal"):
+    auto_scaling_groups: list[msgspec.Raw]
+
+
+class _GroupName(msgspec.Struct, frozen=True, rename="pascal"):
+    auto_scaling_group_name: str = "(without a name)"
+
+
+def observe(kube: Kube, aws: Aws, options: Options) -> Observed:
+    """All that a decision needs. Raises BadInput when no Auto Scaling group is found, and the error of nodes or pods."""
+    faults: list[str] = []
+    groups = _groups(aws, faults)
+    if not groups:
+        raise BadInput(_no_groups(options))
+    cloud = _Cloud(aws, groups, faults)
+    objects = {plural: _objects(kube, plural, faults) for plural in (*REQUIRED_KINDS, *OPTIONAL_KINDS)}
+    return Observed(
+        **objects,
+        config_maps=_config_maps(kube, options, faults),
+        groups=groups,
+        nodegroups=cloud.nodegroups,
+        instance_types=cloud.instance_types,
+        launch_templates=cloud.launch_templates,
+        launch_configurations=cloud.launch_configurations,
+        activities=cloud.activities,
+        faults=faults,
+    )
+
+
+def _no_groups(options: Options) -> str:
+    tags = ", ".join(f"{tag.key}={tag.value}" if tag.value else tag.key for tag in options.discovery())
+    names = ", ".join(spec.name for spec in options.nodes)
+    wanted = " or ".join(text for text in (f"carries all of the tags {tags}" if tags else "", f"is named {names}" if names else "") if text)
+    return f"no Auto Scaling group {wanted}: tag the groups, or set node-group-auto-discovery or nodes to those that are meant"
+
+
+def _groups(aws: Aws, faults: list[str]) -> list[amazon.AutoScalingGroup]:
+    found: dict[str, amazon.AutoScalingGroup] = {}
+    for page in aws.groups():
+        for raw in _decoded(page, _RawGroups, "answer of autoscaling:DescribeAutoScalingGroups").auto_scaling_groups:
+            try:
+                group = msgspec.json.decode(raw, type=amazon.AutoScalingGroup)
+            except msgspec.ValidationError as fault:
+                name = msgspec.json.decode(raw, type=_GroupName).auto_scaling_group_name
+                faults.append(f"Auto Scaling group {name} cannot be read and is left alone: {fault}")
+                continue
+            found.setdefault(group.auto_scaling_group_name, group)
+    return list(found.values())
+
+
+def _decoded(data: bytes, shape: type[_Value], what: str) -> _Value:
+    try:
+        return msgspec.json.decode(data, type=shape)
+    except msgspec.DecodeError as fault:
+        raise BadInput(f"the {what} cannot be read: {fault}") from fault
+
+
+def _objects(kube: Kube, plural: str, faults: list[str]) -> list[Any]:
+    found: list[Any] = []
+    try:
+        for page in kube.list(plural):
+            objects, broken = decode_objects(plural, page)
+            found.extend(objects)
+            faults.extend(broken)
+    except msgspec.DecodeError as fault:
+        raise BadInput(f"the list of {plural} cannot be read: {fault}") from fault
+    except (Denied, NotFound, Refused) as fault:
+        if plural in REQUIRED_KINDS:
+            raise
+        faults.append(f"{plural} cannot be listed, the scan goes on without them: {fault}")
+        return []
+    return found
+
+
+def _config_maps(kube: Kube, options: Options, faults: list[str]) -> dict[str, Mapping[str, str]]:
+    if "priority" not in options.expander:
+        return {}
+    try:
+        found = kube.config_map(options.namespace, PRIORITY_CONFIG_MAP)
+        data = _decoded(found, ConfigMap, f"ConfigMap {PRIORITY_CONFIG_MAP}").data if found is not None else None
+    except (Denied, Refused, BadInput) as fault:
+        faults.append(f"ConfigMap {options.namespace}/{PRIORITY_CONFIG_MAP} cannot be read: {fault}")
+        return {}
+    return {PRIORITY_CONFIG_MAP: data} if data is not None else {}
+
+
+class _Cloud:
+    """What the groups refer to. Each read that fails costs only what it would have told."""
+
+    def __init__(self, aws: Aws, groups: list[amazon.AutoScalingGroup], faults: list[str]) -> None:
+        self._aws = aws
+        self._faults = faults
+        self._silent: set[str] = set()
+        self.nodegroups = self._each(_nodegroup_names(groups), "EKS node group", self._nodegroup)
+        self.launch_templates = self._each(_templates(groups), "launch template", self._launch_template)
+        configurations = {group.launch_configuration_name: group.launch_configuration_name for group in groups}
+        self.launch_configurations = self._each(configurations, "launch configuration", self._launch_configuration)
+        lacking = {group.auto_scaling_group_name: group.auto_scaling_group_name for group in groups if _lacks_instances(group)}
+        self.activities = self._each(lacking, "scaling activities of", self._activities)
+        self.instance_types = self._types(groups)
+
+    def _each(self, keys: Mapping[str, Any], what: str, read: Callable[[Any], _Value | None]) -> dict[str, _Value]:
+        """Values by key. An endpoint that does not answer is not asked again in this scan: each timeout costs seconds."""
+        found: dict[str, _Value] = {}
+        for key, argument in keys.items():
+            if not key or what in self._silent:
+                continue
+            try:
+                value = read(argument)
+            except AutoscalerError as fault:
+                self._faults.append(f"{what} {key} cannot be read: {fault}")
+                if isinstance(fault, Unreachable):
+                    self._silent.add(what)
+                continue
+            if value is not None:
+                found[key] = value
+        return found
+
+    def _nodegroup(self, name: str) -> amazon.Nodegroup | None:
+        answer = self._aws.nodegroup(name)
+        return None if answer is None else _decoded(answer, amazon.NodegroupAnswer, "answer of eks:DescribeNodegroup").nodegroup
+
+    def _launch_template(self, wanted: amazon.LaunchTemplateSpecification) -> amazon.LaunchTemplateVersion | None:
+        answer = self._aws.launch_template_versions(wanted.launch_template_id or wanted.launch_template_name, wanted.version or "$Default")
+        if answer is None:
+            return None
+        versions = _decoded(answer, amazon.LaunchTemplateVersions, "answer of ec2:DescribeLaunchTemplateVersions").launch_template_versions
+        return versions[0] if versions else None
+
+    def _launch_configuration(self, name: str) -> amazon.LaunchConfiguration | None:
+        answer = self._aws.launch_configuration(name)
+        if answer is None:
+            return None
+        found = _decoded(answer, amazon.LaunchConfigurations, "answer of autoscaling:DescribeLaunchConfigurations").launch_configurations
+        return found[0] if found else None
+
+    def _activities(self, group: str) -> list[amazon.Activity]:
+        return _decoded(self._aws.activities(group), amazon.Activities, "answer of autoscaling:DescribeScalingActivities").activities
+
+    def _types(self, groups: Iterable[amazon.AutoScalingGroup]) -> dict[str, amazon.InstanceTypeInfo]:
+        named = {override.instance_type for group in groups for override in _overrides(group)}
+        named |= {version.launch_template_data.instance_type for version in self.launch_templates.values()}
+        named |= {configuration.instance_type for configuration in self.launch_configurations.values()}
+        names = sorted(named - {""})
+        try:
+            answer = self._aws.instance_types(names) if names else b"{}"
+            infos = _decoded(answer, amazon.InstanceTypes, "answer of ec2:DescribeInstanceTypes").instance_types
+        except AutoscalerError as fault:
+            self._faults.append(f"instance types {', '.join(names)} cannot be read: {fault}")
+            return {}
+        return {info.instance_type: info for info in infos}
+
+
+def _nodegroup_names(groups: Iterable[amazon.AutoScalingGroup]) -> dict[str, str]:
+    """Managed node groups: those that carry both of the tags that EKS puts on."""
+    found = {}
+    for group in groups:
+        tags = {tag.key: tag.value for tag in group.tags}
+        if tags.get("eks:cluster-name") and tags.get("eks:nodegroup-name"):
+            found[tags["eks:nodegroup-name"]] = tags["eks:nodegroup-name"]
+    return found
+
+
+def _overrides(group: amazon.AutoScalingGroup) -> list[amazon.Override]:
+    return group.mixed_instances_policy.launch_template.overrides if group.mixed_instances_policy is not None else []
+
+
+def _templates(groups: Iterable[amazon.AutoScalingGroup]) -> dict[str, amazon.LaunchTemplateSpecification]:
+    """Launch templates that decide an instance type: a group's own, or its policy's when no override names a type."""
+    found = {}
+    for group in groups:
+        wanted = group.launch_template
+        if wanted is None and group.mixed_instances_policy is not None and not any(item.instance_type for item in _overrides(group)):
+            wanted = group.mixed_instances_policy.launch_template.launch_template_specification
+        if wanted is not None:
+            found[template_key(wanted)] = wanted
+    return found
+
+
+def _lacks_instances(group: amazon.AutoScalingGroup) -> bool:
+    return group.desired_capacity > len(group.instances)
