@@ -199,7 +199,7 @@ def eni_max_pods(network: amazon.NetworkInfo) -> int:
 
 
 def _required_capacity(requirements: amazon.InstanceRequirements) -> dict[str, int]:
-    """The least that attribute-based selection may give. Upstream multiplies memory in 32 bits and loses it from 2 GiB on; this does not."""
+    """The least that attribute-based selection may give. Upstream's 32-bit product loses memory from 2 GiB on."""
     found: dict[str, int] = {}
     if requirements.v_cpu_count.min is not None:
         found["cpu"] = requirements.v_cpu_count.min * 1000

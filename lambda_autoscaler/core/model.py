@@ -166,17 +166,15 @@ class PodSet(msgspec.Struct, frozen=True):
 
 
 class NodeClass(msgspec.Struct, frozen=True, eq=False):
-    """What identical nodes share, as far as any pod of the cluster can tell: the labels that some pod's rules mention, taints, capacity.
+    """What nodes share as far as any pod of the cluster can tell: the labels that some pod's rules mention (not the hostname), taints.
 
-    One object per distinct class: compared by identity. ``name`` is set only when some pod selects nodes by name.
+    One object per distinct class: compared by identity.
     """
 
     key: int
     labels: Mapping[str, str]
     taints: tuple[Taint, ...]
-    allocatable: Resources
     unschedulable: bool = False
-    name: str = ""
 
 
 class NodeCondition(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 """Wire objects into the cluster that is decided about.
 
-Pods are classified as the Cluster Autoscaler classifies them (behaviour specification, section 2.1): bound, promised to a node,
-unschedulable, or left out. Identical pods become one shape. What cannot be understood is named in a sentence and left out; the rest goes on.
+Pods are classified as the Cluster Autoscaler does (behaviour specification, section 2.1): bound, promised to a node, unschedulable, or
+left out. Identical pods become one shape. What cannot be understood is named in a sentence and left out; the rest goes on.
 """
 
 from collections import defaultdict

@@ -1,0 +1,380 @@
+"""A cluster on which pods are placed in thought: the scheduler's filters over node states, with undo.
+
+Nodes in the same state are one ``NodeState`` with a count, and pods of one shape are placed together where only resources stand between
+them, so that the cost grows with shapes and states, not with pods. It is mutable for speed; it lives inside one decision and what comes out
+of that are values. The peer's counterpart is its cluster snapshot with ``Fork`` and ``Revert``.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from lambda_autoscaler.core.fit import PREDICATES, VOLUME_PREDICATES, Place, first_misfit
+from lambda_autoscaler.core.kubernetes import Taint
+from lambda_autoscaler.core.model import HOSTNAME_LABEL, PODS, HostPort, NodeClass, PodShape, Resources
+from lambda_autoscaler.core.needs import ATTACHMENT_PREFIX, Needs, node_rule_labels, resource_names
+from lambda_autoscaler.core.plan import Misfit, Rule
+from lambda_autoscaler.core.topology import Tally, TallyKey, owner_key
+
+_UNLIMITED: Final = 1 << 60
+_ANY_IP: Final = "0.0.0.0"  # noqa: S104 - the wildcard of host ports, nothing is bound
+
+
+class NodeFacts(msgspec.Struct, frozen=True):
+    """A node to simulate with: labels (with the hostname, if it has one), taints, allocatable amounts and what is on it."""
+
+    labels: Mapping[str, str]
+    taints: tuple[Taint, ...]
+    allocatable: Resources
+    pods: tuple[tuple[PodShape, int], ...] = ()
+    name: str = ""
+    unschedulable: bool = False
+    attach_limits: Mapping[str, int] = {}
+
+
+class NodeState:
+    """``count`` nodes in the same state.
+
+    ``free`` is per resource index, ``load`` pods per shape, ``levels`` pods per hostname tally. ``pool`` marks nodes that belong together,
+    such as the new ones of an estimation.
+    """
+
+    __slots__ = ("count", "free", "levels", "load", "node_class", "place", "pool", "ports", "turn")
+
+    def __init__(self, place: Place, free: list[int], count: int) -> None:
+        self.place = place
+        self.node_class = place.node_class
+        self.free = free
+        self.count = count
+        self.load: dict[PodShape, int] = {}
+        self.levels: dict[Tally, int] = {}
+        self.ports: tuple[HostPort, ...] = ()
+        self.turn = 0
+        self.pool: object = None
+
+    def condition(self) -> tuple[object, ...]:
+        """What two states must share to be one."""
+        return (self.place, tuple(self.free), frozenset(self.load.items()), self.ports)
+
+
+class Simulation:
+    """Node states, and the pods placed on them. ``shapes`` must hold every shape that is or will be placed or asked about."""
+
+    def __init__(self, shapes: Iterable[PodShape]) -> None:
+        known = list(dict.fromkeys(shapes))
+        self.resources: Final = resource_names(known)
+        self.states: list[NodeState] = []
+        self.by_class: dict[NodeClass, list[NodeState]] = {}
+        self._index = {name: index for index, name in enumerate(self.resources)}
+        self._labels = node_rule_labels(known)
+        self._classes: dict[object, NodeClass] = {}
+        self._needs: dict[PodShape, Needs] = {}
+        self._tallies: dict[TallyKey, Tally] = {}
+        self._rules: dict[object, int] = {}
+        self._static: dict[tuple[int, int], tuple[Misfit | None, Misfit | None]] = {}
+        self._exclusive: dict[str, int] = {}
+        self._journal: list[Callable[[], None]] | None = None
+        self._turn = 0
+        self._guards = list(dict.fromkeys(owner_key(term) for shape in known for term in shape.anti_affinity))
+
+    # --- nodes ---
+
+    def add(self, facts: NodeFacts, count: int = 1) -> NodeState:
+        """Add ``count`` equal nodes with their pods."""
+        place = Place(self._class_of(facts), facts.name, facts.labels.get(HOSTNAME_LABEL))
+        amounts = dict(facts.allocatable)
+        free = [self._capacity(name, amounts, facts) for name in self.resources]
+        state = NodeState(place, free, count)
+        self._append(state)
+        for shape, number in facts.pods:
+            self.place(self.needs(shape), state, number)
+        return state
+
+    def remove(self, state: NodeState) -> None:
+        """Take the nodes of a state away, with their pods."""
+        for shape, number in list(state.load.items()):
+            self.place(self.needs(shape), state, -number)
+        self._forget(state)
+
+    def split(self, state: NodeState, count: int) -> NodeState:
+        """Make ``count`` nodes of a state a state of their own; all of them are the state itself."""
+        if count == state.count:
+            return state
+        twin = NodeState(state.place, list(state.free), count)
+        twin.load, twin.levels, twin.ports, twin.turn = dict(state.load), dict(state.levels), state.ports, state.turn
+        twin.pool = state.pool
+        self._give(state, twin, count)
+        return twin
+
+    def _give(self, giver: NodeState, taker: NodeState, count: int) -> None:
+        giver.count -= count
+        taker.count = count
+        self.states.append(taker)
+        self.by_class[taker.node_class].append(taker)
+        if self._journal is not None:
+            self._journal.append(lambda: self._take_back(giver, taker))
+
+    def _take_back(self, giver: NodeState, taker: NodeState) -> None:
+        giver.count += taker.count
+        self.states.remove(taker)
+        self.by_class[taker.node_class].remove(taker)
+
+    def merge(self, state: NodeState, other: NodeState) -> None:
+        """Count the nodes of ``state``, which is in the same condition, to ``other``."""
+        other.count += state.count
+        self.states.remove(state)
+        self.by_class[state.node_class].remove(state)
+        if self._journal is not None:
+            self._journal.append(lambda: self._unmerge(state, other))
+
+    def _unmerge(self, state: NodeState, other: NodeState) -> None:
+        other.count -= state.count
+        self.states.append(state)
+        self.by_class[state.node_class].append(state)
+
+    def _append(self, state: NodeState) -> None:
+        self.states.append(state)
+        self.by_class.setdefault(state.node_class, []).append(state)
+        for tally in self._tallies.values():
+            tally.add_nodes(state.node_class, state.count)
+        if self._journal is not None:
+            self._journal.append(lambda: self._forget(state))
+
+    def _forget(self, state: NodeState) -> None:
+        self.states.remove(state)
+        self.by_class[state.node_class].remove(state)
+        for tally in self._tallies.values():
+            tally.add_nodes(state.node_class, -state.count)
+        if self._journal is not None:
+            self._journal.append(lambda: self._append(state))
+
+    def _capacity(self, name: str, amounts: Mapping[str, int], facts: NodeFacts) -> int:
+        if name.startswith(ATTACHMENT_PREFIX):
+            return facts.attach_limits.get(name.removeprefix(ATTACHMENT_PREFIX), _UNLIMITED)
+        return amounts.get(name, 0)
+
+    def _class_of(self, facts: NodeFacts) -> NodeClass:
+        labels = {key: facts.labels[key] for key in sorted(self._labels & facts.labels.keys())}
+        content = (tuple(labels.items()), facts.taints, facts.unschedulable)
+        found = self._classes.get(content)
+        if found is None:
+            found = NodeClass(len(self._classes), labels, facts.taints, facts.unschedulable)
+            self._classes[content] = found
+        return found
+
+    # --- shapes ---
+
+    def needs(self, shape: PodShape) -> Needs:
+        """The compiled rules of a shape; compiled on first use, when its tallies are counted over what is placed so far."""
+        found = self._needs.get(shape)
+        if found is None:
+            found = self._compile(shape)
+        return found
+
+    def _compile(self, shape: PodShape) -> Needs:
+        wanted = dict(shape.requests) | {ATTACHMENT_PREFIX + driver: number for driver, number in shape.volumes.attachments}
+        amounts = ((0, 1), *sorted((self._index[name], amount) for name, amount in wanted.items() if amount > 0 and name != PODS))
+        signature = (shape.node_selector, shape.node_terms, shape.tolerations, shape.volumes)
+        needs = Needs(shape, amounts, self._rules.setdefault(signature, len(self._rules)))
+        self._needs[shape] = needs
+        needs.adds = [tally for tally in self._tallies.values() if tally.counts(shape)]
+        needs.ask(self._tally)
+        for key in self._guards:
+            if key.selectors[0].namespaces is None or shape.namespace in key.selectors[0].namespaces:
+                tally = self._tally(key, None)
+                if Tally(TallyKey("match", key.topology_key, key.selectors), None).counts(shape):
+                    needs.guards.append(tally)
+        needs.settle()
+        return needs
+
+    def _tally(self, key: TallyKey, sees: Callable[[NodeClass], bool] | None) -> Tally:
+        tally = self._tallies.get(key)
+        if tally is None:
+            tally = Tally(key, sees)
+            self._tallies[key] = tally
+            counted = {shape: needs for shape, needs in self._needs.items() if tally.counts(shape)}
+            for needs in counted.values():
+                needs.adds.append(tally)
+            for state in self.states:
+                tally.add_nodes(state.node_class, state.count)
+                number = sum(state.load[shape] for shape in counted if shape in state.load)
+                if number:
+                    self._count(tally, state, number)
+        return tally
+
+    # --- filters ---
+
+    def misfit(self, needs: Needs, state: NodeState) -> Misfit | None:
+        """Why one more pod does not run on a node of this state; None when it does."""
+        before, after = self._static_misfits(needs, state)
+        return (
+            before
+            or self._port_misfit(needs, state)
+            or self._resource_misfit(needs, state)
+            or self._exclusive_misfit(needs)
+            or after
+            or (None if needs.plain else self._topology_misfit(needs, state))
+        )
+
+    def _static_misfits(self, needs: Needs, state: NodeState) -> tuple[Misfit | None, Misfit | None]:
+        if needs.per_node:
+            return first_misfit(PREDICATES, needs.shape, state.place), first_misfit(VOLUME_PREDICATES, needs.shape, state.place)
+        key = (needs.rules, state.node_class.key)
+        found = self._static.get(key)
+        if found is None:
+            place = Place(state.node_class)
+            found = first_misfit(PREDICATES, needs.shape, place), first_misfit(VOLUME_PREDICATES, needs.shape, place)
+            self._static[key] = found
+        return found
+
+    def class_refuses(self, needs: Needs, state: NodeState) -> bool:
+        """Whether the nodes of this class refuse the shape whatever is on them."""
+        before, after = self._static_misfits(needs, state)
+        return before is not None or after is not None
+
+    def _resource_misfit(self, needs: Needs, state: NodeState) -> Misfit | None:
+        free = state.free
+        short = [self.resources[index] for index, amount in needs.amounts if free[index] < amount]
+        if not short:
+            return None
+        limited = [name for name in short if not name.startswith(ATTACHMENT_PREFIX)]
+        return Misfit(Rule.RESOURCE, ",".join(limited)) if limited else Misfit(Rule.VOLUME_LIMIT)
+
+    def _port_misfit(self, needs: Needs, state: NodeState) -> Misfit | None:
+        for port in needs.ports:
+            if any(_collide(port, used) for used in state.ports):
+                return Misfit(Rule.HOST_PORT, str(port.port))
+        return None
+
+    def _exclusive_misfit(self, needs: Needs) -> Misfit | None:
+        used = next((claim for claim in needs.exclusive if self._exclusive.get(claim)), None)
+        return Misfit(Rule.VOLUME, f"ReadWriteOncePod claim {used} is in use") if used else None
+
+    def _topology_misfit(self, needs: Needs, state: NodeState) -> Misfit | None:
+        labels = state.node_class.labels
+        for check in needs.spread:
+            if not self._has_key(check.tally, state):
+                return Misfit(Rule.SPREAD_LABEL, check.key)
+            here = state.levels.get(check.tally, 0) if check.hostname else check.tally.domains.get(labels[check.key], 0)
+            if here + check.own - check.tally.minimum(check.min_domains) > check.max_skew:
+                return Misfit(Rule.SPREAD, check.key)
+        if needs.affinity and not self._affinity_met(needs, state):
+            return Misfit(Rule.AFFINITY, needs.affinity[0].key.topology_key)
+        for tally in needs.anti:
+            if self._here(tally, state):
+                return Misfit(Rule.ANTI_AFFINITY, tally.key.topology_key)
+        for tally in needs.guards:
+            if self._here(tally, state):
+                return Misfit(Rule.EXISTING_ANTI_AFFINITY, tally.key.topology_key)
+        return None
+
+    def _affinity_met(self, needs: Needs, state: NodeState) -> bool:
+        if not all(self._has_key(tally, state) for tally in needs.affinity):
+            return False
+        if all(self._here(tally, state) for tally in needs.affinity):
+            return True
+        # The first pod of a group that selects itself may land anywhere, else it could never start.
+        return needs.own_affinity and not any(tally.total for tally in needs.affinity)
+
+    def _has_key(self, tally: Tally, state: NodeState) -> bool:
+        return state.place.hostname is not None if tally.hostname else tally.key.topology_key in state.node_class.labels
+
+    def _here(self, tally: Tally, state: NodeState) -> int:
+        if tally.hostname:
+            return state.levels.get(tally, 0)
+        value = state.node_class.labels.get(tally.key.topology_key)
+        return tally.domains.get(value, 0) if value is not None else 0
+
+    def room(self, needs: Needs, state: NodeState) -> int:
+        """How many pods of a plain shape each node of this state can take."""
+        if self.class_refuses(needs, state):
+            return 0
+        free = state.free
+        least = _UNLIMITED
+        for index, amount in needs.amounts:
+            fits = free[index] // amount
+            if fits < least:
+                if fits <= 0:
+                    return 0
+                least = fits
+        return least
+
+    # --- placing ---
+
+    def place(self, needs: Needs, state: NodeState, number: int = 1) -> None:
+        """Put ``number`` pods on each node of the state (negative: take them away). Nothing is checked."""
+        free = state.free
+        for index, amount in needs.amounts:
+            free[index] -= amount * number
+        left = state.load.get(needs.shape, 0) + number
+        if left:
+            state.load[needs.shape] = left
+        else:
+            del state.load[needs.shape]
+        if needs.ports:
+            self._take_ports(needs, state, left)
+        for claim in needs.exclusive:
+            self._exclusive[claim] = self._exclusive.get(claim, 0) + number * state.count
+        for tally in needs.adds:
+            self._count(tally, state, number)
+        if self._journal is not None:
+            self._journal.append(lambda: self.place(needs, state, -number))
+
+    def _take_ports(self, needs: Needs, state: NodeState, left: int) -> None:
+        others = tuple(port for port in state.ports if port not in needs.ports)
+        state.ports = (*others, *needs.ports) if left else others
+
+    def _count(self, tally: Tally, state: NodeState, number: int) -> None:
+        level = state.levels.get(tally, 0)
+        tally.add_pods(state.node_class, level, number, state.count)
+        if tally.hostname and tally.applies(state.node_class):
+            state.levels[tally] = level + number
+
+    def take_turn(self, state: NodeState) -> None:
+        """Mark a state as the latest to receive a pod: the others come first next time, as the peer's round robin does."""
+        self._turn += 1
+        state.turn = self._turn
+
+    # --- undo ---
+
+    def attempt(self) -> "Attempt":
+        """A block after which everything placed or added inside it is undone."""
+        return Attempt(self)
+
+
+class Attempt:
+    """Undoes on exit what was done inside, unless ``keep`` was called. Attempts nest."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+        self._outer: list[Callable[[], None]] | None = None
+        self._kept = False
+
+    def keep(self) -> None:
+        """Let what was done inside stand."""
+        self._kept = True
+
+    def __enter__(self) -> "Attempt":
+        self._outer = self._simulation._journal
+        self._simulation._journal = []
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        done, self._simulation._journal = self._simulation._journal or [], None
+        if not self._kept:
+            for undo in reversed(done):
+                undo()
+        elif self._outer is not None:
+            self._outer.extend(done)
+        self._simulation._journal = self._outer
+
+
+def _collide(port: HostPort, other: HostPort) -> bool:
+    same = port.port == other.port and port.protocol == other.protocol
+    return same and (port.ip == other.ip or _ANY_IP in (port.ip, other.ip))
+
+
+def total(states: Sequence[NodeState]) -> int:
+    """Number of nodes in the states."""
+    return sum(state.count for state in states)

@@ -1,0 +1,145 @@
+"""Counting pods per topology domain, for spread constraints and for pod affinity and anti-affinity in both directions.
+
+Follows the scheduler's PodTopologySpread and InterPodAffinity plugins. A tally counts the pods that one rule looks at, per value of its
+topology key. The hostname is not kept as a domain: nodes in the same state have the same count, so the count sits on the node state (see
+``simulation.py``) and the tally only knows how many nodes there are at each level.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+
+from lambda_autoscaler.core.fit import Place, looks_at_single_nodes, matches_node_rules
+from lambda_autoscaler.core.labels import selects
+from lambda_autoscaler.core.model import HOSTNAME_LABEL, AffinityTerm, NodeClass, PodSelector, PodShape, SpreadConstraint
+from lambda_autoscaler.core.taints import untolerated
+
+_Value = TypeVar("_Value", str, int)
+
+
+class TallyKey(msgspec.Struct, frozen=True):
+    """What makes two rules look at the same numbers.
+
+    ``kind`` is ``spread`` (pods a constraint counts on the nodes it looks at), ``match`` (pods that all of ``selectors`` select) or
+    ``owner`` (pods that carry the anti-affinity term). For spread, keys and rules say which nodes count.
+    """
+
+    kind: str
+    topology_key: str
+    selectors: tuple[PodSelector, ...]
+    required_keys: tuple[str, ...] = ()
+    node_rules: tuple[object, ...] = ()
+
+
+class Tally:
+    """Pods per domain of one rule; mutable, and never seen outside a simulation."""
+
+    __slots__ = ("counts_nodes", "domains", "hostname", "key", "levels", "nodes", "sees", "total")
+
+    def __init__(self, key: TallyKey, sees: Callable[[NodeClass], bool] | None) -> None:
+        self.key = key
+        self.hostname = key.topology_key == HOSTNAME_LABEL
+        self.sees = sees
+        self.counts_nodes = key.kind == "spread"
+        self.domains: Counter[str] = Counter()
+        self.nodes: Counter[str] = Counter()
+        self.levels: Counter[int] = Counter()
+        self.total = 0
+
+    def minimum(self, min_domains: int) -> int:
+        """Fewest pods in any domain; 0 while there are fewer domains than asked for."""
+        domains = sum(self.levels.values()) if self.hostname else len(self.nodes)
+        if domains < min_domains or not domains:
+            return 0
+        if self.hostname:
+            return min(self.levels)
+        return min(self.domains.get(value, 0) for value in self.nodes)
+
+    def add_nodes(self, node_class: NodeClass, count: int) -> None:
+        """Take ``count`` empty nodes of a class into account (negative: forget them)."""
+        if not self.counts_nodes or not self.applies(node_class):
+            return
+        if self.hostname:
+            _shift(self.levels, 0, count)
+        else:
+            _shift(self.nodes, node_class.labels[self.key.topology_key], count)
+
+    def applies(self, node_class: NodeClass) -> bool:
+        """Whether pods on nodes of this class count."""
+        if not self.hostname and self.key.topology_key not in node_class.labels:
+            return False
+        return self.sees is None or self.sees(node_class)
+
+    def add_pods(self, node_class: NodeClass, level: int, per_node: int, nodes: int) -> None:
+        """``per_node`` more pods (may be negative) on each of ``nodes`` nodes that had ``level`` of them."""
+        if not self.applies(node_class):
+            return
+        self.total += per_node * nodes
+        if not self.hostname:
+            _shift(self.domains, node_class.labels[self.key.topology_key], per_node * nodes)
+        elif self.counts_nodes:
+            _shift(self.levels, level, -nodes)
+            _shift(self.levels, level + per_node, nodes)
+
+    def counts(self, shape: PodShape) -> bool:
+        """Whether a pod of this shape is one of those the rule looks at."""
+        labels = dict(shape.labels)
+        if self.key.kind == "owner":
+            return any(owner_key(term) == self.key for term in shape.anti_affinity)
+        if self.key.kind == "spread" and shape.terminating:
+            return False
+        return all(selects(selector, shape.namespace, labels) for selector in self.key.selectors)
+
+
+def _shift(counter: Counter[_Value], value: _Value, by: int) -> None:
+    left = counter[value] + by
+    if left:
+        counter[value] = left
+    else:
+        counter.pop(value, None)
+
+
+def spread_key(shape: PodShape, constraint: SpreadConstraint) -> TallyKey:
+    """Tally of a spread constraint: the nodes it looks at are those the pod's own rules allow, and that carry all its topology keys."""
+    rules: tuple[object, ...] = (
+        (shape.node_selector, shape.node_terms) if constraint.honor_affinity else None,
+        shape.tolerations if constraint.honor_taints else None,
+    )
+    keys = tuple(sorted({item.topology_key for item in shape.spread} - {HOSTNAME_LABEL}))
+    return TallyKey("spread", constraint.topology_key, (constraint.selector,), keys, rules)
+
+
+def sees_nodes_of(shape: PodShape, constraint: SpreadConstraint) -> Callable[[NodeClass], bool]:
+    """Which node classes a spread constraint looks at. Rules that tell single nodes apart do not narrow it: classes do not know names."""
+    keys = tuple({item.topology_key for item in shape.spread} - {HOSTNAME_LABEL})
+    narrowed = constraint.honor_affinity and not looks_at_single_nodes(shape)
+    known: dict[int, bool] = {}
+
+    def sees(node_class: NodeClass) -> bool:
+        answer = known.get(node_class.key)
+        if answer is None:
+            answer = all(key in node_class.labels for key in keys)
+            answer = answer and (not narrowed or matches_node_rules(shape, Place(node_class)))
+            answer = answer and not (constraint.honor_taints and untolerated(node_class.taints, shape.tolerations))
+            known[node_class.key] = answer
+        return answer
+
+    return sees
+
+
+def match_key(terms: tuple[AffinityTerm, ...], topology_key: str) -> TallyKey:
+    """Tally of pods that all of the terms select, over one topology key."""
+    return TallyKey("match", topology_key, tuple(term.selector for term in terms))
+
+
+def owner_key(term: AffinityTerm) -> TallyKey:
+    """Tally of pods that carry an anti-affinity term themselves."""
+    return TallyKey("owner", term.topology_key, (term.selector,))
+
+
+def selects_shape(terms: tuple[AffinityTerm, ...], shape: PodShape) -> bool:
+    """Whether all terms select a pod of this shape."""
+    labels = dict(shape.labels)
+    return all(selects(term.selector, shape.namespace, labels) for term in terms)
