@@ -4,6 +4,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,7 @@ def deploy(tmp_path: Path) -> Iterator[Deploy]:
         bundle.writestr("broken.py", "import no_such_module")
     deployed: list[Function] = []
 
-    def deploy(handler: str = "sample.handle", **options: object) -> Function:
+    def deploy(handler: str = "sample.handle", **options: Any) -> Function:
         configuration = FunctionConfiguration("sample", handler, "arn:aws:lambda:eu-west-1:123456789012:function:sample", **options)
         credentials = Credentials("ASIAEXAMPLE", "secret", "token")
         deployed.append(Function(archive, configuration, credentials, "http://127.0.0.1:9"))
