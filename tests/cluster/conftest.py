@@ -5,15 +5,18 @@ from collections.abc import Iterator
 import lightkube
 import pytest
 
-from tests.cluster.binaries import Binaries
+from tests.cluster.binaries import Binaries, BinariesUnavailable, build
 from tests.cluster.control_plane import ControlPlane
-from tests.cluster.requirements import binaries_or_skip
+from tests.tiers import unavailable
 
 
 @pytest.fixture(scope="session")
 def binaries() -> Binaries:
     """The control plane's programs; skips, or fails under CI, where they cannot be had."""
-    return binaries_or_skip()
+    try:
+        return build()
+    except BinariesUnavailable as reason:
+        unavailable(str(reason))
 
 
 @pytest.fixture(scope="module")

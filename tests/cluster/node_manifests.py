@@ -59,7 +59,7 @@ def _node_info(instance_id: str, architecture: str) -> dict[str, str]:
         "machineID": instance_id,
         "systemUUID": instance_id,
         "bootID": instance_id,
-        "kernelVersion": "6.12",
+        "kernelVersion": "6.12.40-63.114.amzn2023",  # a bare number would be unquoted by kwok, and refused
         "osImage": "Amazon Linux 2023",
         "containerRuntimeVersion": "containerd://2.1",
         "kubeletVersion": "v1.34.4",

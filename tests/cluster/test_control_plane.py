@@ -128,7 +128,7 @@ def test_an_unknown_token_is_refused(control_plane: ControlPlane) -> None:
 
 def test_rbac_denies_an_identity_without_permissions(control_plane: ControlPlane, admin: lightkube.Client) -> None:
     admin.create(ServiceAccount(metadata=ObjectMeta(name="bystander", namespace="default")))
-    request = ServiceAccountToken(spec=TokenRequestSpec(audiences=["https://kubernetes.default.svc"]))
+    request = ServiceAccountToken(metadata=ObjectMeta(), spec=TokenRequestSpec(audiences=["https://kubernetes.default.svc"]))
     token = admin.create(request, "bystander", namespace="default").status
     assert token is not None
     with control_plane.client(token=token.token) as bystander, pytest.raises(ApiError) as refused:

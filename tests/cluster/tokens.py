@@ -77,7 +77,7 @@ class TokenAuthenticator:
         parameters = dict(parse_qsl(parts.query, keep_blank_values=True))
         self._check_freshness(parameters)
         self._check_signature(url, parameters["X-Amz-Credential"].split("/")[0])
-        return self._identity(self._caller_arn(parts.query, parameters))
+        return self._identity(self._caller_arn(parts.query))
 
     def _check_form(self, parts: SplitResult) -> None:
         ours = urlsplit(self._aws_url)
@@ -117,10 +117,8 @@ class TokenAuthenticator:
         if not genuine:
             raise TokenRefused(f"the signature does not match: not this role's, or not for cluster {self._cluster_name}")
 
-    def _caller_arn(self, query: str, parameters: dict[str, str]) -> str:
-        # moto reads the caller from this header only, where STS reads the query.
-        fields = ", ".join(f"{name}={parameters[f'X-Amz-{name}']}" for name in ("Credential", "SignedHeaders", "Signature"))
-        headers = {_CLUSTER_HEADER: self._cluster_name, "Authorization": f"AWS4-HMAC-SHA256 {fields}"}
+    def _caller_arn(self, query: str) -> str:
+        headers = {_CLUSTER_HEADER: self._cluster_name}
         response = self._http.request("GET", f"{self._aws_url}/?{query}", headers=headers)
         if response.status != 200:
             raise TokenRefused(f"STS answered {response.status}: {response.data.decode(errors='replace')[:300]}")
