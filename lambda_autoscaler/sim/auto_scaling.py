@@ -148,7 +148,7 @@ class Fleet:
             group.launchable -= 1
         instance = self._new_instance(group)
         group.activities.insert(0, LaunchActivity(f"launch-{instance.id}", self._agenda.now))
-        self._journal.note(Entry(self._agenda.now, Happening.INSTANCE_LAUNCHED, instance.id, group.name, instance.type))
+        self._journal.note(Entry(self._agenda.now, Happening.INSTANCE_LAUNCHED, instance.id, group.name, instance.node))
         self.launched(instance)
 
     def _fail(self, group: SimGroup) -> None:

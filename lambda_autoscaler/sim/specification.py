@@ -59,8 +59,8 @@ class Pace(Frozen, frozen=True):
     """How long things take in the simulated cloud, in seconds. ``jitter`` spreads every instance's times by up to that share."""
 
     launch: float = 8.0
-    register: float = 32.0
-    ready: float = 12.0
+    register: float = 45.0
+    ready: float = 20.0
     pod_start: float = 3.0
     terminate: float = 30.0
     retry_launch: float = 60.0
