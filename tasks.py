@@ -27,6 +27,7 @@ OLDEST_PYTHON = (3, 11)
 CANDIDATES = ("python3.13", "python3.12", "python3.11", "python3.14")
 UV_VERSION = "0.13.9"
 OLDEST_UV = (0, 13, 0)
+TYPED_PACKAGES = ("lambda_autoscaler", "eks_autoscaling", "tests.cluster")
 REQUIREMENTS = ROOT / "lambda_autoscaler" / "requirements.txt"
 REQUIREMENTS_HEADER = "# The Lambda's dependencies as uv.lock has them; written by `python3 tasks.py lock`.\n"
 
@@ -40,9 +41,9 @@ def say(text: str) -> None:
     print(f"tasks: {text}", file=sys.stderr, flush=True)
 
 
-def run(command: "list[str]", **options: object) -> "subprocess.CompletedProcess[str]":
-    """Run a command from the root; raise TaskError when it fails."""
-    environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "UV_PROJECT_ENVIRONMENT": str(ENVIRONMENT)}
+def run(command: "list[str]", variables: "dict[str, str] | None" = None, **options: object) -> "subprocess.CompletedProcess[str]":
+    """Run a command from the root, with more environment variables; raise TaskError when it fails."""
+    environment = {**os.environ, **(variables or {}), "UV_PYTHON_DOWNLOADS": "never", "UV_PROJECT_ENVIRONMENT": str(ENVIRONMENT)}
     environment.pop("VIRTUAL_ENV", None)
     environment.setdefault("UV_HTTP_TIMEOUT", "180")
     # Either of the first two, in a user's configuration, would refuse pip's --target.
@@ -177,20 +178,24 @@ def test(arguments: "list[str]") -> int:
 def check(_: "list[str]") -> int:
     """Lint, check format, types and layers; run all of them, then fail if one did."""
     install_everything()
-    packages = ["lambda_autoscaler", "eks_autoscaling", "stacks", "tests.cluster"]
-    checks = (
-        ["ruff", "check", "--quiet"],
-        ["ruff", "format", "--check", "--quiet"],
-        ["mypy", "-m", "tasks", *[option for package in packages for option in ("-p", package)]],
-        ["lint-imports"],
-    )
+    packages = [option for name in TYPED_PACKAGES for option in ("-p", name)]
+    checks: list[tuple[str, list[str], dict[str, str]]] = [
+        ("lint", ["ruff", "check", "--quiet"], {}),
+        ("format", ["ruff", "format", "--check", "--quiet"], {}),
+        ("types", ["mypy", *packages, "-m", "tasks"], {}),
+        ("layers", ["lint-imports"], {}),
+    ]
+    for program in sorted(ROOT.glob("stacks/*/__main__.py")):
+        # A stack is a program of its own, whose folder Pulumi puts on the path.
+        folder = str(program.parent.relative_to(ROOT))
+        checks.append((f"types of {folder}", ["mypy", folder], {"MYPYPATH": folder}))
     failed = []
-    for name, *options in checks:
-        say(" ".join([name, *options[:1]]))
+    for title, command, variables in checks:
+        say(f"checking {title}")
         try:
-            run([str(ENVIRONMENT / "bin" / name), *options])
+            run([str(ENVIRONMENT / "bin" / command[0]), *command[1:]], variables)
         except TaskError:
-            failed.append(name)
+            failed.append(title)
     if failed:
         raise TaskError(f"not clean: {', '.join(failed)}")
     return 0

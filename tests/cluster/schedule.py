@@ -23,7 +23,7 @@ from tests.cluster.function import Function, FunctionConfiguration, Invocation, 
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
-    from mypy_boto3_scheduler import SchedulerClient
+    from mypy_boto3_scheduler import EventBridgeSchedulerClient
     from mypy_boto3_scheduler.type_defs import GetScheduleOutputTypeDef
 
 SECONDS = {"minute": 60.0, "hour": 3600.0, "day": 86400.0}
@@ -70,7 +70,7 @@ class ScheduledInvoker:
     function. ``sleep`` takes seconds and passes the time between attempts. ``history`` keeps every invocation.
     """
 
-    scheduler: "SchedulerClient"
+    scheduler: "EventBridgeSchedulerClient"
     functions: "LambdaClient"
     function: Function
     name: str
