@@ -101,7 +101,7 @@ class _ManagedNodeGroup(pulumi.ComponentResource):
         group = self._group(args, capacity_type, shape)
         self.node_group_name = group.node_group_name
         self.arn = group.arn
-        self.auto_scaling_group_name = group.resources[0].auto_scaling_groups[0].name.apply(str)
+        self.auto_scaling_group_name = group.resources[0].autoscaling_groups[0].name.apply(str)
         self.node_role_arn = group.node_role_arn
         self._tag_auto_scaling_group(args["cluster"]["name"], template_tags)
         self.register_outputs(

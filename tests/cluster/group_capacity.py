@@ -71,6 +71,7 @@ class GroupCapacity:
                 have = self._instances(group)
                 reached = launches.wanted if count is None else min(launches.wanted, have + count)
                 self._launch(group, have, reached)
+                launches.wanted = launches.wanted if reached < launches.wanted else None
 
     def record(self, group: str, status: str, message: str) -> None:
         """Add a scaling activity of a launch, with AWS's ``status`` code (``Failed``, ``Successful``)."""
@@ -129,16 +130,12 @@ class GroupCapacity:
             status = "Failed" if launches.failure is not None else "InProgress"
             self.record(name, status, launches.failure or "")
             return
+        launches.wanted = None
         self._launch(name, have, desired)
 
     def _launch(self, name: str, have: int, size: int) -> None:
         """Let moto have ``size`` instances."""
         self._moto("autoscaling").set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=size)
-        launches = self._of(name)
-        if (launches.wanted is not None and size >= launches.wanted) or (
-            launches.wanted is not None and launches.failure is None and not launches.held
-        ):
-            launches.wanted = None
         for _ in range(size - have):
             self.record(name, "Successful", "")
 

@@ -1,0 +1,276 @@
+"""Runs a Pulumi program without Pulumi's engine: its resources are created through boto3 in an ``AwsWorld``.
+
+``deploy`` is ``pulumi up`` into an empty account, ``preview`` is ``pulumi preview`` with every output unknown. Both
+record each resource with its inputs and its options, since options (what is ignored, protected, replaced in which
+order) decide about production and leave no trace in AWS. There is no engine: nothing is compared with an earlier
+state, updated or deleted.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import runpy
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pulumi
+from pulumi.runtime import mocks, rpc
+from pulumi.runtime.settings import configure
+from pulumi.runtime.stack import run_in_stack
+
+from tests.cluster.aws_world import AwsWorld
+from tests.cluster.principals import ACCOUNT
+from tests.cluster.pulumi_function import create_function
+from tests.cluster.pulumi_rows import ROWS, Created, Handler, Inputs
+from tests.cluster.pulumi_values import plain
+
+PROJECT = "eks-autoscaling"
+STACK = "test"
+_DEPLOYER = f"arn:aws:iam::{ACCOUNT}:user/administrator"
+_ZONES = dict(zip("abcdef", (6, 1, 2, 4, 3, 5), strict=True))
+
+Apply = Callable[[dict[str, Any]], None]
+
+
+class UnsupportedResource(Exception):
+    """A program declares what these mocks cannot create, or asks what they cannot answer."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a program asked of the engine for one resource; ``depends_on`` and ``parent`` are URNs."""
+
+    ignore_changes: tuple[str, ...]
+    replace_on_changes: tuple[str, ...]
+    depends_on: tuple[str, ...]
+    parent: str
+    protect: bool
+    delete_before_replace: bool
+    provider: str
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A resource as the program declared it and as it was created; inputs and outputs in Pulumi's spelling."""
+
+    urn: str
+    type: str
+    name: str
+    inputs: dict[str, Any]
+    id: str
+    outputs: dict[str, Any]
+    options: Options
+
+
+@dataclass
+class Deployment:
+    """What a program declared: its stack outputs, all resources in the order of their creation, Kubernetes manifests."""
+
+    outputs: dict[str, Any] = field(default_factory=dict)
+    resources: list[Declared] = field(default_factory=list)
+    manifests: list[dict[str, Any]] = field(default_factory=list)
+
+    def of_type(self, token: str) -> list[Declared]:
+        """The resources of one type (``aws:eks/nodeGroup:NodeGroup``)."""
+        return [resource for resource in self.resources if resource.type == token]
+
+    def one(self, token: str, name: str | None = None) -> Declared:
+        """The only resource of a type, or that with the logical ``name``."""
+        found = [resource for resource in self.of_type(token) if name in (None, resource.name)]
+        if len(found) != 1:
+            raise LookupError(
+                f"{len(found)} resources of type {token} are named {name}: {[resource.name for resource in self.of_type(token)]}"
+            )
+        return found[0]
+
+
+def deploy(program: Path, config: Mapping[str, Any], world: AwsWorld, apply: Apply | None = None) -> Deployment:
+    """Run ``program`` (a folder with __main__.py, or a file) and create what it declares in ``world``.
+
+    ``config`` holds the stack's configuration by plain key (``clusterName``); ``apply`` gets each Kubernetes manifest.
+    Raises what the program raises, UnsupportedResource, InvalidInput, or botocore's error of a refused call.
+    """
+    return _run(program, config, _Creation(world, apply), unknown=False)
+
+
+def preview(program: Path, config: Mapping[str, Any]) -> Deployment:
+    """Run ``program`` as a preview would: nothing is created, ids and outputs of resources are unknown."""
+    return _run(program, config, _Nothing(), unknown=True)
+
+
+class _Nothing(mocks.Mocks):
+    """Creates nothing, which leaves every output unknown in a preview."""
+
+    manifests: tuple[dict[str, Any], ...] = ()
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> Created:
+        """No id, no outputs."""
+        return "", {}
+
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        """What the provider's functions answer."""
+        return _invoke(args.token, args.args), []
+
+
+class _Creation(mocks.Mocks):
+    """Creates every custom resource in a world, one at a time."""
+
+    def __init__(self, world: AwsWorld, apply: Apply | None) -> None:
+        self._world = world
+        self._apply = apply
+        self._lock = threading.Lock()
+        self._handlers: dict[str, Handler] = {row.token: row for row in ROWS}
+        self._handlers["aws:lambda/function:Function"] = create_function
+        self.manifests: list[dict[str, Any]] = []
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> Created:
+        """Create it and return its id and outputs."""
+        inputs = plain(args.inputs)
+        if not args.custom:
+            return "", inputs
+        if args.typ.startswith("pulumi:providers:"):
+            return f"{args.name}-id", inputs
+        with self._lock:
+            if args.typ.startswith("kubernetes:"):
+                return self._declare_in_kubernetes(inputs)
+            if args.typ not in self._handlers:
+                raise UnsupportedResource(f"no row or handler creates {args.typ} ({args.name})")
+            return self._handlers[args.typ](self._world, args.name, inputs)
+
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        """What the provider's functions answer."""
+        return _invoke(args.token, args.args), []
+
+    def _declare_in_kubernetes(self, manifest: Inputs) -> Created:
+        self.manifests.append(manifest)
+        if self._apply is not None:
+            self._apply(manifest)
+        metadata = manifest["metadata"]
+        return "/".join(filter(None, (metadata.get("namespace"), metadata["name"]))), manifest
+
+
+class _Recorder(mocks.MockMonitor):
+    """Pulumi's mock monitor, with a memory for options and stack outputs."""
+
+    def __init__(self, creation: mocks.Mocks, deployment: Deployment) -> None:
+        super().__init__(creation)
+        self._deployment = deployment
+
+    def RegisterResource(self, request: Any) -> Any:
+        answer = super().RegisterResource(request)
+        if request.type != "pulumi:pulumi:Stack":
+            registered = self.resources[answer.urn]
+            declared = Declared(
+                answer.urn,
+                request.type,
+                request.name,
+                plain(rpc.deserialize_properties(request.object)),
+                registered.id,
+                registered.state,
+                _options(request),
+            )
+            self._deployment.resources.append(declared)
+        return answer
+
+    def RegisterResourceOutputs(self, request: Any) -> Any:
+        if "pulumi:pulumi:Stack" in request.urn:
+            self._deployment.outputs = plain(rpc.deserialize_properties(request.outputs))
+        return super().RegisterResourceOutputs(request)
+
+
+def _options(request: Any) -> Options:
+    return Options(
+        ignore_changes=tuple(request.ignoreChanges),
+        replace_on_changes=tuple(request.replaceOnChanges),
+        depends_on=tuple(request.dependencies),
+        parent=request.parent,
+        protect=request.protect,
+        delete_before_replace=request.deleteBeforeReplace,
+        provider=request.provider,
+    )
+
+
+def _run(program: Path, config: Mapping[str, Any], creation: Any, *, unknown: bool) -> Deployment:
+    deployment = Deployment()
+    recorder = _Recorder(creation, deployment)
+    texts = {f"{PROJECT}:{key}": value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
+    # Pulumi keeps its state in context variables and an event loop: a thread of its own starts with neither.
+    with ThreadPoolExecutor(1, "pulumi") as thread, _own_modules(program):
+        thread.submit(_run_program, program, recorder, texts, unknown).result()
+    deployment.manifests = list(creation.manifests)
+    return deployment
+
+
+def _run_program(program: Path, recorder: mocks.MockMonitor, config: dict[str, str], unknown: bool) -> None:
+    settings = mocks.MockSettings(
+        monitor=recorder,
+        monitor_features=set(recorder.GetDeploymentInfo(None).supportedFeatures),
+        engine=mocks.MockEngine(None),
+        project=PROJECT,
+        stack=STACK,
+        dry_run=unknown,
+        organization=None,
+        callbacks=None,
+    )
+    configure(settings)
+    pulumi.runtime.set_all_config(config)
+    with _event_loop() as loop:
+        loop.run_until_complete(run_in_stack(lambda: runpy.run_path(str(program), run_name="__main__") and None))
+
+
+@contextlib.contextmanager
+def _event_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        yield loop
+    finally:
+        # A program that failed leaves registrations behind that wait for what will never come.
+        abandoned = asyncio.all_tasks(loop)
+        for task in abandoned:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*abandoned, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_default_executor())
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+@contextlib.contextmanager
+def _own_modules(program: Path) -> Iterator[None]:
+    """Forget the modules of the program's own folder afterwards: the next program may have some of the same names."""
+    folder = str(program if program.is_dir() else program.parent)
+    try:
+        yield
+    finally:
+        for name, module in list(sys.modules.items()):
+            if (getattr(module, "__file__", None) or "").startswith(folder):
+                del sys.modules[name]
+
+
+def _invoke(token: str, args: Mapping[str, Any]) -> dict[str, Any]:
+    """Answers of the AWS provider's functions, for the account of the world."""
+    if token == "aws:index/getAvailabilityZones:getAvailabilityZones":
+        return _zones(args)
+    if token == "aws:iam/getSessionContext:getSessionContext":
+        return {"arn": args["arn"], "issuerArn": args["arn"], "id": args["arn"]}
+    answers: dict[str, dict[str, Any]] = {
+        "aws:index/getPartition:getPartition": {"partition": "aws", "dnsSuffix": "amazonaws.com", "id": "aws"},
+        "aws:index/getRegion:getRegion": {"name": "us-east-1", "region": "us-east-1", "id": "us-east-1"},
+        "aws:index/getCallerIdentity:getCallerIdentity": {"accountId": ACCOUNT, "arn": _DEPLOYER, "id": ACCOUNT},
+    }
+    if token not in answers:
+        raise UnsupportedResource(f"no answer for the function {token}")
+    return answers[token]
+
+
+def _zones(args: Mapping[str, Any]) -> dict[str, Any]:
+    excluded = args.get("excludeZoneIds", [])
+    zones = [(f"us-east-1{letter}", f"use1-az{number}") for letter, number in _ZONES.items()]
+    kept = list(itertools.filterfalse(lambda zone: zone[1] in excluded, zones))
+    return {"names": [name for name, _ in kept], "zoneIds": [identifier for _, identifier in kept], "id": "us-east-1"}
