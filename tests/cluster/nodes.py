@@ -222,5 +222,5 @@ def _self_managed(tags: dict[str, str]) -> NodeGroup:
     return NodeGroup(labels, taints)
 
 
-def _tags(group: dict[str, Any] | Any) -> dict[str, str]:
+def _tags(group: Any) -> dict[str, str]:
     return {tag["Key"]: tag.get("Value", "") for tag in group["Tags"]}

@@ -1,6 +1,5 @@
 """The control plane of the end-to-end tests behaves as the one of an EKS cluster."""
 
-import logging
 import signal
 import subprocess
 import sys
@@ -15,12 +14,13 @@ from lightkube.core.exceptions import ApiError
 from lightkube.models.authentication_v1 import TokenRequestSpec
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import Node, Pod, ServiceAccount, ServiceAccountToken
-from moto.server import ThreadedMotoServer
 
 from tests.cluster import workloads
+from tests.cluster.aws_world import REGION, AwsWorld
 from tests.cluster.binaries import Binaries
 from tests.cluster.control_plane import ControlPlane, Parts
 from tests.cluster.nodes import NodeJoiner
+from tests.cluster.principals import ADMINISTRATOR
 from tests.cluster.processes import ComponentFailed
 from tests.cluster.waiting import wait_for
 
@@ -30,25 +30,19 @@ CLUSTER = "eks-spot-managed-node-groups"
 
 
 @pytest.fixture(scope="module")
-def aws_url() -> Iterator[str]:
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # one line per request otherwise
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+def world() -> Iterator[AwsWorld]:
+    with AwsWorld() as account:
+        yield account
 
 
 @pytest.fixture(scope="module")
-def session() -> boto3.Session:
-    return boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name="us-east-1")
-
-
-@pytest.fixture(scope="module")
-def spot_group(session: boto3.Session, aws_url: str) -> str:
-    """A managed spot group whose launch template names another type than its overrides, at zero; returns the ASG."""
-    eks = session.client("eks", endpoint_url=aws_url)
-    role, subnet = "arn:aws:iam::123456789012:role/nodes", "subnet-0"
+def spot_group(world: AwsWorld) -> str:
+    """A managed spot node group with no nodes; returns the name of its Auto Scaling group."""
+    ec2, eks = world.client("ec2"), world.client("eks")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    zone = {"AvailabilityZone": "us-east-1a", "CidrBlock": "10.0.0.0/18"}
+    subnet = ec2.create_subnet(VpcId=vpc, **zone)["Subnet"]["SubnetId"]
+    role = world.client("iam").create_role(RoleName="nodes", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
     eks.create_cluster(name=CLUSTER, roleArn=role, resourcesVpcConfig={"subnetIds": [subnet]})
     eks.create_nodegroup(
         clusterName=CLUSTER,
@@ -56,54 +50,26 @@ def spot_group(session: boto3.Session, aws_url: str) -> str:
         subnets=[subnet],
         nodeRole=role,
         capacityType="SPOT",
+        instanceTypes=["m5.xlarge", "m4.xlarge"],
+        scalingConfig={"minSize": 0, "maxSize": 20, "desiredSize": 0},
         labels={"team": "web"},
         taints=[{"key": "flaky", "value": "yes", "effect": "PREFER_NO_SCHEDULE"}],
     )
-    ec2 = session.client("ec2", endpoint_url=aws_url)
-    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
-    ec2.create_launch_template(LaunchTemplateName="spot", LaunchTemplateData={"ImageId": image, "InstanceType": "t3.micro"})
-    _create_group(session, aws_url)
-    return "eks-spot"
-
-
-def _create_group(session: boto3.Session, aws_url: str) -> None:
-    tags = {f"kubernetes.io/cluster/{CLUSTER}": "owned", "eks:nodegroup-name": "spot-4vcpu-16gb"}
-    session.client("autoscaling", endpoint_url=aws_url).create_auto_scaling_group(
-        AutoScalingGroupName="eks-spot",
-        MinSize=0,
-        MaxSize=20,
-        DesiredCapacity=0,
-        AvailabilityZones=["us-east-1a"],
-        MixedInstancesPolicy={
-            "LaunchTemplate": {
-                "LaunchTemplateSpecification": {"LaunchTemplateName": "spot", "Version": "$Latest"},
-                "Overrides": [{"InstanceType": "m5.xlarge"}, {"InstanceType": "m4.xlarge"}],
-            }
-        },
-        Tags=[
-            {
-                "Key": key,
-                "Value": value,
-                "PropagateAtLaunch": True,
-                "ResourceId": "eks-spot",
-                "ResourceType": "auto-scaling-group",
-            }
-            for key, value in tags.items()
-        ],
-    )
+    described = eks.describe_nodegroup(clusterName=CLUSTER, nodegroupName="spot-4vcpu-16gb")
+    return str(described["nodegroup"]["resources"]["autoScalingGroups"][0]["name"])
 
 
 @pytest.fixture
-def joiner(admin: lightkube.Client, session: boto3.Session, aws_url: str, spot_group: str) -> Iterator[NodeJoiner]:
-    with NodeJoiner(admin, session, aws_url, CLUSTER) as running:
+def joiner(admin: lightkube.Client, world: AwsWorld, spot_group: str) -> Iterator[NodeJoiner]:
+    session = boto3.Session(ADMINISTRATOR.access_key, ADMINISTRATOR.secret_key, region_name=REGION)
+    with NodeJoiner(admin, session, world.url, CLUSTER) as running:
         yield running
-        _resize(session, aws_url, spot_group, 0)
+        resize(world, spot_group, 0)
         workloads.wait_for_ready_nodes(admin, 0)
 
 
-def _resize(session: boto3.Session, aws_url: str, group: str, size: int) -> None:
-    autoscaling = session.client("autoscaling", endpoint_url=aws_url)
-    autoscaling.set_desired_capacity(AutoScalingGroupName=group, DesiredCapacity=size)
+def resize(world: AwsWorld, group: str, size: int) -> None:
+    world.client("autoscaling").set_desired_capacity(AutoScalingGroupName=group, DesiredCapacity=size)
 
 
 def test_the_api_server_answers_clients_that_trust_only_its_own_authority(control_plane: ControlPlane) -> None:
@@ -138,9 +104,9 @@ def test_rbac_denies_an_identity_without_permissions(control_plane: ControlPlane
 
 
 def test_a_four_vcpu_node_takes_three_pods_of_one_cpu_beside_the_daemon_sets(
-    admin: lightkube.Client, joiner: NodeJoiner, session: boto3.Session, aws_url: str, spot_group: str
+    admin: lightkube.Client, joiner: NodeJoiner, world: AwsWorld, spot_group: str
 ) -> None:
-    _resize(session, aws_url, spot_group, 1)
+    resize(world, spot_group, 1)
     workloads.wait_for_ready_nodes(admin, 1)
     workloads.create_eks_daemon_sets(admin)
     wait_for("the daemon pods", lambda: _running_daemons(admin), lambda seen: seen == 2, 30)
@@ -149,7 +115,7 @@ def test_a_four_vcpu_node_takes_three_pods_of_one_cpu_beside_the_daemon_sets(
     workloads.scale(admin, 5)
     workloads.wait_for_running(admin, 3)
     workloads.wait_for_unschedulable(admin, 2)
-    _resize(session, aws_url, spot_group, 2)
+    resize(world, spot_group, 2)
     workloads.wait_for_running(admin, 5)
 
 
@@ -158,10 +124,8 @@ def _running_daemons(admin: lightkube.Client) -> int:
     return sum(1 for _ in pods)
 
 
-def test_a_node_mirrors_its_instance_and_its_group(
-    admin: lightkube.Client, joiner: NodeJoiner, session: boto3.Session, aws_url: str, spot_group: str
-) -> None:
-    _resize(session, aws_url, spot_group, 1)
+def test_a_node_mirrors_its_instance_and_its_group(admin: lightkube.Client, joiner: NodeJoiner, world: AwsWorld, spot_group: str) -> None:
+    resize(world, spot_group, 1)
     workloads.wait_for_ready_nodes(admin, 1)
     ((instance_id, name),) = joiner.nodes.items()
     node = admin.get(Node, name).to_dict()
@@ -184,27 +148,23 @@ def test_a_node_mirrors_its_instance_and_its_group(
 
 
 def test_the_node_of_a_terminated_instance_goes_and_the_others_stay(
-    admin: lightkube.Client, joiner: NodeJoiner, session: boto3.Session, aws_url: str, spot_group: str
+    admin: lightkube.Client, joiner: NodeJoiner, world: AwsWorld, spot_group: str
 ) -> None:
-    _resize(session, aws_url, spot_group, 2)
+    resize(world, spot_group, 2)
     workloads.wait_for_ready_nodes(admin, 2)
     terminated, kept = sorted(joiner.nodes)
     kept_name = joiner.nodes[kept]
-    session.client("autoscaling", endpoint_url=aws_url).terminate_instance_in_auto_scaling_group(
-        InstanceId=terminated, ShouldDecrementDesiredCapacity=True
-    )
+    world.client("autoscaling").terminate_instance_in_auto_scaling_group(InstanceId=terminated, ShouldDecrementDesiredCapacity=True)
     workloads.wait_for_ready_nodes(admin, 1)
     assert [node.metadata.name for node in admin.list(Node) if node.metadata] == [kept_name]
 
 
-def test_joins_can_fail_be_late_and_be_lost(
-    admin: lightkube.Client, joiner: NodeJoiner, session: boto3.Session, aws_url: str, spot_group: str
-) -> None:
+def test_joins_can_fail_be_late_and_be_lost(admin: lightkube.Client, joiner: NodeJoiner, world: AwsWorld, spot_group: str) -> None:
     joiner.fail_joins(1)
-    _resize(session, aws_url, spot_group, 2)
+    resize(world, spot_group, 2)
     workloads.wait_for_ready_nodes(admin, 1)
     joiner.delay_joins(3.0)
-    _resize(session, aws_url, spot_group, 3)
+    resize(world, spot_group, 3)
     with pytest.raises(TimeoutError):
         workloads.wait_for_ready_nodes(admin, 2, seconds=2.0)
     workloads.wait_for_ready_nodes(admin, 2)

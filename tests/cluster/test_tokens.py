@@ -140,6 +140,7 @@ def test_a_signature_that_leaves_out_the_cluster_is_refused(world: AwsWorld, aut
     [
         ("k8s-aws-v2.abc", "does not start with"),
         ("k8s-aws-v1.%%%", "not base64url"),
+        (encoded("http://[?Action=GetCallerIdentity"), "holds no URL"),
         (encoded("https://sts.amazonaws.com.evil.example/?Action=GetCallerIdentity"), "is no STS endpoint"),
         (encoded("https://sts.amazonaws.com/path?Action=GetCallerIdentity"), "unexpected path"),
         (encoded("https://sts.us-east-1.amazonaws.com/?Action=GetCallerIdentity"), "query parameters missing"),

@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import yaml
+from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError
 
 from tests.cluster.tokens import Identity, TokenAuthenticator, TokenRefused
 
@@ -54,7 +56,7 @@ class TokenWebhook:
     def _review(self, token: str) -> dict[str, Any]:
         try:
             identity = self._authenticator.authenticate(token)
-        except TokenRefused as refused:
+        except (TokenRefused, BotoCoreError, ClientError, HTTPError) as refused:  # AWS out of reach opens no door
             self.refusals.append(str(refused))
             return {"authenticated": False, "error": str(refused)}
         return {"authenticated": True, "user": _user(identity)}

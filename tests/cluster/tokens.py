@@ -72,7 +72,10 @@ class TokenAuthenticator:
     def authenticate(self, token: str) -> Identity:
         """The identity behind ``token``; TokenRefused when there is none."""
         url = _presigned_url(token)
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError as malformed:
+            raise TokenRefused("the token holds no URL") from malformed
         self._check_form(parts)
         parameters = dict(parse_qsl(parts.query, keep_blank_values=True))
         self._check_freshness(parameters)
