@@ -132,6 +132,8 @@ class RuntimeApi:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Headers and body are two writes: with Nagle's algorithm each answer would wait 40 ms for the first's acknowledgement.
+    disable_nagle_algorithm = True
     runtime: RuntimeApi
 
     def do_GET(self) -> None:
