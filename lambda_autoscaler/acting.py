@@ -16,7 +16,7 @@ from lambda_autoscaler.core.health import register_failure
 from lambda_autoscaler.core.memory import Memory
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.plan import Increase, Notice, Plan
-from lambda_autoscaler.ports import Aws, AutoscalerError, Refused, Unreachable
+from lambda_autoscaler.ports import AutoscalerError, Aws, Refused, Unreachable
 
 RESERVE_SECONDS: Final = 5.0
 CLOUD_PROVIDER_ERROR: Final = "cloudProviderError"

@@ -26,7 +26,7 @@ from lambda_autoscaler.core.observe import build_cluster
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.plan import Notice, Plan
 from lambda_autoscaler.core.status import format_go_time, status_text
-from lambda_autoscaler.ports import Aws, AutoscalerError, BadInput, Kube, MemoryStore, Telemetry
+from lambda_autoscaler.ports import AutoscalerError, Aws, BadInput, Kube, MemoryStore, Telemetry
 from lambda_autoscaler.reading import observe
 
 __all__ = ["Edges", "ScanReport", "observe", "plan", "scan"]

@@ -16,7 +16,7 @@ from lambda_autoscaler.core.decode import decode_objects
 from lambda_autoscaler.core.kubernetes import ConfigMap
 from lambda_autoscaler.core.observed import Observed, template_key
 from lambda_autoscaler.core.options import Options
-from lambda_autoscaler.ports import Aws, AutoscalerError, BadInput, Denied, Kube, NotFound, Refused, Unreachable
+from lambda_autoscaler.ports import AutoscalerError, Aws, BadInput, Denied, Kube, NotFound, Refused, Unreachable
 
 REQUIRED_KINDS: Final = ("nodes", "pods")
 OPTIONAL_KINDS: Final = (

@@ -19,16 +19,16 @@ MESSAGE_LIMIT: Final = 500
 TRUNCATED: Final = "<truncated>"
 
 
-class _Part(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+class _Part(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     pass
 
 
-class _Unready(_Part, frozen=True):
+class _Unready(_Part, frozen=True, kw_only=True):
     total: int
     resource_unready: int
 
 
-class _Registered(_Part, frozen=True):
+class _Registered(_Part, frozen=True, kw_only=True):
     total: int
     ready: int
     not_started: int
@@ -36,18 +36,18 @@ class _Registered(_Part, frozen=True):
     unready: _Unready
 
 
-class _NodeCounts(_Part, frozen=True):
+class _NodeCounts(_Part, frozen=True, kw_only=True):
     registered: _Registered
     long_unregistered: int
     unregistered: int
 
 
-class _BackoffInfo(_Part, frozen=True):
+class _BackoffInfo(_Part, frozen=True, kw_only=True):
     error_code: str
     error_message: str
 
 
-class _Health(_Part, frozen=True):
+class _Health(_Part, frozen=True, kw_only=True):
     status: str
     node_counts: _NodeCounts
     cloud_provider_target: int | None = None
@@ -57,34 +57,34 @@ class _Health(_Part, frozen=True):
     last_transition_time: str
 
 
-class _ScaleUp(_Part, frozen=True):
+class _ScaleUp(_Part, frozen=True, kw_only=True):
     status: str
     backoff_info: _BackoffInfo | None = None
     last_probe_time: str
     last_transition_time: str
 
 
-class _ScaleDown(_Part, frozen=True):
+class _ScaleDown(_Part, frozen=True, kw_only=True):
     status: str
     candidates: int = 0
     last_probe_time: str
     last_transition_time: str
 
 
-class _ClusterWide(_Part, frozen=True):
+class _ClusterWide(_Part, frozen=True, kw_only=True):
     health: _Health
     scale_up: _ScaleUp
     scale_down: _ScaleDown
 
 
-class _NodeGroup(_Part, frozen=True):
+class _NodeGroup(_Part, frozen=True, kw_only=True):
     name: str
     health: _Health
     scale_up: _ScaleUp
     scale_down: _ScaleDown
 
 
-class _Status(_Part, frozen=True):
+class _Status(_Part, frozen=True, kw_only=True):
     time: str
     autoscaler_status: str
     message: str = ""

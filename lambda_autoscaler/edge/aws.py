@@ -1,0 +1,148 @@
+"""Auto Scaling, EC2 and EKS behind ``ports.Aws``.
+
+Clients are made when first needed: loading the model of a service is the dearest part of a cold start. Describe answers that seldom change are
+kept in the object, which lives as long as its container: node groups six minutes, launch templates and configurations twenty, as the
+Cluster Autoscaler does (behaviour specification, section 9); instance types for good. Answers are handed on as JSON bytes with ISO times.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import boto3
+import msgspec
+from botocore.config import Config
+
+from lambda_autoscaler.core.options import Options, TagFilter
+from lambda_autoscaler.edge.aws_errors import at_the_border
+from lambda_autoscaler.ports import NotFound
+
+NODEGROUP_SECONDS: Final = 360.0
+LAUNCH_TEMPLATE_SECONDS: Final = 1200.0
+NAMES_PER_PAGE: Final = 100
+_TEMPLATE_ID: Final = re.compile(r"^lt-[0-9a-f]{8,17}$")
+_CONFIG: Final = Config(
+    retries={"mode": "standard", "max_attempts": 3}, connect_timeout=3, read_timeout=15, user_agent_extra="eks-autoscaling"
+)
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """An answer and when it must be asked for again; a thing that is not there is an answer too."""
+
+    answer: bytes | None
+    until: float
+
+
+class AwsClient:
+    """AWS as the autoscaler of one cluster needs it."""
+
+    def __init__(
+        self,
+        options: Options,
+        session: boto3.Session | None = None,
+        clock: Callable[[], float] = time.time,  # noqa: TID251 - an edge
+    ) -> None:
+        self._options = options
+        self._session = session or boto3.Session()
+        self._clock = clock
+        self._clients: dict[str, Any] = {}
+        self._kept: dict[tuple[str, ...], _Kept] = {}
+        self._types: dict[str, Any] = {}
+
+    def client(self, service: str) -> Any:
+        """The boto3 client of a service, made on first use. Raises BadInput without region or credentials."""
+        if service not in self._clients:
+            with at_the_border(service, "", ""):
+                self._clients[service] = self._session.client(service, config=_CONFIG)
+        return self._clients[service]
+
+    def describe_cluster(self) -> bytes:
+        """DescribeCluster of the options' cluster. Raises NotFound when there is none of that name in this account and region."""
+        return self._call("eks", "DescribeCluster", name=self._options.cluster_name)
+
+    def groups(self) -> Iterator[bytes]:
+        """Pages of groups: those that carry all discovery tags, then the explicit ones."""
+        tags = self._options.discovery()
+        if tags:
+            yield from self._pages("autoscaling", "DescribeAutoScalingGroups", Filters=[_filter(tag) for tag in tags])
+        for names in _batches([spec.name for spec in self._options.nodes], NAMES_PER_PAGE):
+            yield from self._pages("autoscaling", "DescribeAutoScalingGroups", AutoScalingGroupNames=list(names))
+
+    def nodegroup(self, name: str) -> bytes | None:
+        """DescribeNodegroup in the options' cluster."""
+        cluster = self._options.cluster_name
+        return self._cached(NODEGROUP_SECONDS, "eks", "DescribeNodegroup", clusterName=cluster, nodegroupName=name)
+
+    def instance_types(self, names: Sequence[str]) -> bytes:
+        """DescribeInstanceTypes. Asked for by filter: named directly, one unknown type would fail the whole request."""
+        wanted = sorted({name for name in names if name not in self._types})
+        for some in _batches(wanted, NAMES_PER_PAGE):
+            filters = [{"Name": "instance-type", "Values": list(some)}]
+            for page in self._pages("ec2", "DescribeInstanceTypes", Filters=filters):
+                self._types |= {info["InstanceType"]: info for info in msgspec.json.decode(page)["InstanceTypes"]}
+        return msgspec.json.encode({"InstanceTypes": [self._types[name] for name in names if name in self._types]})
+
+    def launch_template_versions(self, template: str, version: str) -> bytes | None:
+        """DescribeLaunchTemplateVersions of one version."""
+        key = "LaunchTemplateId" if _TEMPLATE_ID.match(template) else "LaunchTemplateName"
+        return self._cached(LAUNCH_TEMPLATE_SECONDS, "ec2", "DescribeLaunchTemplateVersions", **{key: template, "Versions": [version]})
+
+    def launch_configuration(self, name: str) -> bytes | None:
+        """DescribeLaunchConfigurations of one name."""
+        answer = self._cached(LAUNCH_TEMPLATE_SECONDS, "autoscaling", "DescribeLaunchConfigurations", LaunchConfigurationNames=[name])
+        return answer if answer is not None and msgspec.json.decode(answer)["LaunchConfigurations"] else None
+
+    def activities(self, group: str) -> bytes:
+        """DescribeScalingActivities: one page, newest first."""
+        return self._call("autoscaling", "DescribeScalingActivities", AutoScalingGroupName=group)
+
+    def set_desired_capacity(self, group: str, desired: int) -> None:
+        """SetDesiredCapacity, at once whatever the group's cooldown."""
+        self._call("autoscaling", "SetDesiredCapacity", AutoScalingGroupName=group, DesiredCapacity=desired, HonorCooldown=False)
+
+    def terminate(self, instance: str) -> None:
+        """TerminateInstanceInAutoScalingGroup; the group does not replace the instance."""
+        self._call("autoscaling", "TerminateInstanceInAutoScalingGroup", InstanceId=instance, ShouldDecrementDesiredCapacity=True)
+
+    def _call(self, service: str, operation: str, **parameters: Any) -> bytes:
+        client = self.client(service)
+        with at_the_border(service, operation, client.meta.endpoint_url):
+            return _json(getattr(client, _method(operation))(**parameters))
+
+    def _pages(self, service: str, operation: str, **parameters: Any) -> Iterator[bytes]:
+        client = self.client(service)
+        with at_the_border(service, operation, client.meta.endpoint_url):
+            for page in client.get_paginator(_method(operation)).paginate(PaginationConfig={"PageSize": NAMES_PER_PAGE}, **parameters):
+                yield _json(page)
+
+    def _cached(self, seconds: float, service: str, operation: str, **parameters: Any) -> bytes | None:
+        key = (operation, *(str(value) for value in parameters.values()))
+        kept = self._kept.get(key)
+        if kept is None or kept.until <= self._clock():
+            kept = _Kept(self._call_or_none(service, operation, **parameters), self._clock() + seconds)
+            self._kept[key] = kept
+        return kept.answer
+
+    def _call_or_none(self, service: str, operation: str, **parameters: Any) -> bytes | None:
+        try:
+            return self._call(service, operation, **parameters)
+        except NotFound:
+            return None
+
+
+def _batches(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (names[start : start + size] for start in range(0, len(names), size))
+
+
+def _filter(tag: TagFilter) -> Mapping[str, object]:
+    return {"Name": f"tag:{tag.key}", "Values": [tag.value]} if tag.value else {"Name": "tag-key", "Values": [tag.key]}
+
+
+def _method(operation: str) -> str:
+    """boto3's method of an operation: ``DescribeNodegroup`` is ``describe_nodegroup``."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", operation).lower()
+
+
+def _json(answer: Mapping[str, Any]) -> bytes:
+    return msgspec.json.encode({key: value for key, value in answer.items() if key != "ResponseMetadata"})

@@ -1,0 +1,60 @@
+"""The border where botocore's errors become ours: what was denied, and which endpoint did not answer."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import botocore.exceptions as boto
+
+from lambda_autoscaler.ports import AutoscalerError, BadInput, Denied, NotFound, Refused, Throttled, Unreachable
+
+_DENIED: Final = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthFailure"}
+_UNKNOWN_CALLER: Final = {
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+    "SignatureDoesNotMatch",
+}
+_THROTTLED: Final = {"Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException"}
+_MISSING: Final = {
+    "ResourceNotFoundException",
+    "InvalidLaunchTemplateId.NotFound",
+    "InvalidLaunchTemplateId.Malformed",
+    "InvalidLaunchTemplateId.VersionNotFound",
+    "InvalidLaunchTemplateName.NotFoundException",
+}
+_TRANSPORT: Final = (boto.HTTPClientError, boto.ConnectionError, boto.EndpointConnectionError)
+
+
+@contextmanager
+def at_the_border(service: str, operation: str, endpoint: str) -> Iterator[None]:
+    """Run one call of ``service:operation``; whatever botocore raises becomes one of our errors."""
+    try:
+        yield
+    except boto.ClientError as fault:
+        raise _refusal(f"{service}:{operation}", fault) from fault
+    except boto.NoRegionError as fault:
+        raise BadInput("no AWS region: set AWS_REGION, or a region in the profile") from fault
+    except (boto.NoCredentialsError, boto.PartialCredentialsError, boto.ProfileNotFound, boto.TokenRetrievalError) as fault:
+        raise BadInput(f"no usable AWS credentials: {fault}") from fault
+    except _TRANSPORT as fault:
+        raise Unreachable(
+            f"{service}:{operation} at {endpoint} does not answer: {fault}. Is there a route to it (NAT, VPC endpoint)?"
+        ) from fault
+    except boto.BotoCoreError as fault:
+        raise Refused(f"{service}:{operation}: {fault}") from fault
+
+
+def _refusal(action: str, fault: boto.ClientError) -> AutoscalerError:
+    error = fault.response.get("Error", {})
+    code, message = error.get("Code", ""), error.get("Message", "")
+    if code in _DENIED:
+        return Denied(f"{action} is denied: {message}. Allow {action} in a policy of the role.")
+    if code in _UNKNOWN_CALLER:
+        return Denied(f"{action}: AWS does not accept the credentials ({code}): {message}")
+    if code in _THROTTLED:
+        return Throttled(f"{action}: {message} ({code})")
+    if code in _MISSING or (code == "ValidationError" and "not found" in message.lower()):
+        return NotFound(f"{action}: {message}")
+    return Refused(f"{action}: {message} ({code})")
