@@ -59,7 +59,7 @@ def order_by_size(groups: Sequence[WaitingPods], allocatable: Mapping[str, int])
 def template_facts(template: Template, group: str) -> NodeFacts:
     """A new node of the group, as the simulation takes it."""
     labels = {**template.labels, HOSTNAME_LABEL: f"template-node-for-{group}"}
-    return NodeFacts(labels, template.taints, template.allocatable, template.pods)
+    return NodeFacts(labels, template.taints, template.allocatable, template.pods, unschedulable=template.unschedulable)
 
 
 def estimate(simulation: Simulation, facts: NodeFacts, groups: Sequence[WaitingPods], limit: int) -> Estimate:

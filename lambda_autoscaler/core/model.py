@@ -235,7 +235,7 @@ class Template(msgspec.Struct, frozen=True):
     """The node that a group would add: its labels without hostname, its taints, what it can hold, and the pods it starts with.
 
     ``pods`` are shapes of DaemonSet and static pods with their number. ``source`` tells where it comes from: ``node``, ``remembered``,
-    ``cloud`` or ``unready node`` (section 9.4).
+    ``cloud`` or ``unready node`` (section 9.4). A cordoned node makes a cordoned template, on which nothing fits.
     """
 
     labels: Mapping[str, str]
@@ -244,6 +244,7 @@ class Template(msgspec.Struct, frozen=True):
     allocatable: Resources
     pods: tuple[tuple[PodShape, int], ...] = ()
     source: str = "node"
+    unschedulable: bool = False
 
 
 class CloudTemplate(msgspec.Struct, frozen=True):
@@ -298,11 +299,18 @@ class DaemonSet(msgspec.Struct, frozen=True):
     critical: bool = False
 
 
+class Priorities(msgspec.Struct, frozen=True):
+    """The priority expander's table: priority to patterns of group names. None when there is none; ``fault`` says why it cannot be used."""
+
+    table: Mapping[int, tuple[str, ...]] | None = None
+    fault: str = ""
+
+
 class Cluster(msgspec.Struct, frozen=True):
     """All that a scan saw. ``pending`` are unschedulable pods in the order of the API; ``nominated`` are pods promised to a node.
 
-    ``workloads`` maps (kind, namespace, name) of existing controllers to their replicas. ``config_maps`` are the data of the ConfigMaps the
-    autoscaler reads, by name. ``faults`` are objects that could not be read, each one sentence naming it; the scan goes on without them.
+    ``workloads`` maps (kind, namespace, name) of existing controllers to their replicas. ``faults`` are objects that could not be read,
+    each one sentence naming it; the scan goes on without them.
     """
 
     nodes: tuple[Node, ...] = ()
@@ -314,5 +322,5 @@ class Cluster(msgspec.Struct, frozen=True):
     budgets: tuple[DisruptionBudget, ...] = ()
     workloads: Mapping[tuple[str, str, str], int] = {}
     attach_limits: Mapping[str, Mapping[str, int]] = {}
-    config_maps: Mapping[str, Mapping[str, str]] = {}
+    priorities: Priorities = Priorities()
     faults: tuple[str, ...] = ()

@@ -51,7 +51,7 @@ def build_cluster(observed: Observed, options: Options) -> Cluster:
         budgets=tuple(_budget(item) for item in observed.poddisruptionbudgets),
         workloads=_workloads(observed),
         attach_limits=_attach_limits(observed),
-        config_maps=observed.config_maps,
+        priorities=observed.priorities,
         faults=(*observed.faults, *faults, *pods.faults, *node_faults, *daemon_faults),
     )
 

@@ -1,8 +1,8 @@
 """The status ConfigMap's text: health, scale-up and scale-down of the cluster and of each group.
 
-Fields and words are the Cluster Autoscaler's (behaviour specification, section 10.1), so that dashboards built on it read on. The text is YAML through
-``msgspec.yaml``: typed both ways, no writer of our own, and nothing but msgspec imported. Counts are of the nodes of node groups. The
-previous text is needed for ``lastTransitionTime``, which moves only when a status changes; a text that cannot be read counts as none.
+Fields and words are the Cluster Autoscaler's (behaviour specification, section 10.1), so that dashboards built on it read on. The text is
+YAML through ``msgspec.yaml``: typed both ways, no writer of our own, and nothing but msgspec imported. Counts are of the nodes of node
+groups. The previous text is needed for ``lastTransitionTime``, which moves only when a status changes; an unreadable one counts as none.
 """
 
 from collections.abc import Iterable, Mapping

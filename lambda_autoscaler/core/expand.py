@@ -1,0 +1,144 @@
+"""Expanders: which of the ways to help is best (behaviour specification, section 5).
+
+An expander maps options to fewer options; a chain of them runs until one option is left. Where the peer draws lots among the survivors, the
+seed in the settings decides, so that the same scan always gives the same plan.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from lambda_autoscaler.core.model import CPU, MEMORY, PodShape, Priorities, Template
+from lambda_autoscaler.core.options import Options
+from lambda_autoscaler.core.plan import Notice
+
+PRIORITY_CONFIG_MAP: Final = "cluster-autoscaler-priority-expander"
+
+
+class Option(msgspec.Struct, frozen=True):
+    """One way to help: ``nodes`` more nodes of ``group`` take ``placed`` pods per shape; ``similar`` are groups it can be balanced with."""
+
+    group: str
+    nodes: int
+    placed: Mapping[PodShape, int]
+    template: Template
+    similar: tuple[str, ...] = ()
+
+    @property
+    def pods(self) -> int:
+        """Number of pods helped."""
+        return sum(self.placed.values())
+
+
+class ExpanderInput(msgspec.Struct, frozen=True):
+    """What expanders look at beside the options: the settings and the priority table."""
+
+    options: Options
+    priorities: Priorities = Priorities()
+
+
+Choice = tuple[list[Option], list[Notice]]
+Expander = Callable[[Sequence[Option], ExpanderInput], Choice]
+
+
+def waste(option: Option) -> float:
+    """Unused share of CPU and of memory of the new nodes, added up; DaemonSets and every other resource do not count."""
+    capacity = dict(option.template.capacity)
+    total = 0.0
+    for resource in (CPU, MEMORY):
+        available = capacity.get(resource, 0) * option.nodes
+        used = sum(shape.request(resource) * count for shape, count in option.placed.items())
+        total += (available - used) / available if available else 0.0
+    return total
+
+
+def _best(options: Sequence[Option], score: Callable[[Option], float]) -> list[Option]:
+    least = min(map(score, options), default=0.0)
+    return [option for option in options if score(option) == least]
+
+
+def least_waste(options: Sequence[Option], _input: ExpanderInput) -> Choice:
+    """Options that leave the smallest share of CPU and memory unused."""
+    return _best(options, waste), []
+
+
+def most_pods(options: Sequence[Option], _input: ExpanderInput) -> Choice:
+    """Options that help the most pods."""
+    return _best(options, lambda option: -option.pods), []
+
+
+def least_nodes(options: Sequence[Option], _input: ExpanderInput) -> Choice:
+    """Options that need the fewest nodes."""
+    return _best([option for option in options if option.nodes > 0], lambda option: option.nodes), []
+
+
+def priority(options: Sequence[Option], given: ExpanderInput) -> Choice:
+    """Options whose group name matches the highest priority of the ConfigMap; without a usable ConfigMap all of them."""
+    table = given.priorities.table
+    if given.priorities.fault:
+        return list(options), [_notice(given.options, "PriorityConfigMapInvalid", given.priorities.fault)]
+    if table is None:
+        return list(options), []
+    notices: list[Notice] = []
+    ranks: dict[str, int] = {}
+    for option in options:
+        matching = [rank for rank, patterns in table.items() if any(re.search(pattern, option.group) for pattern in patterns)]
+        if matching:
+            ranks[option.group] = max(matching)
+        else:
+            text = f"Priority expander: node group {option.group} not found in priority expander configuration. The group won't be used."
+            notices.append(_notice(given.options, "PriorityConfigMapNotMatchedGroup", text))
+    highest = max((rank for rank in ranks.values() if rank >= 0), default=None)
+    if highest is None:
+        text = "Priority expander: no priorities info found for any of the expansion options. No options filtered."
+        return list(options), [*notices, _notice(given.options, "PriorityConfigMapNoGroupMatched", text)]
+    return [option for option in options if ranks.get(option.group) == highest], notices
+
+
+EXPANDERS: Final[Mapping[str, Expander]] = {
+    "least-waste": least_waste,
+    "most-pods": most_pods,
+    "least-nodes": least_nodes,
+    "priority": priority,
+}
+RANDOM: Final = "random"
+EXPANDER_NAMES: Final = (*EXPANDERS, RANDOM)
+
+
+def choose(options: Sequence[Option], given: ExpanderInput) -> tuple[Option | None, list[Notice]]:
+    """The best option by the chain of expanders in the settings, and events to record; None when a filter left nothing."""
+    left = list(options)
+    notices: list[Notice] = []
+    for name in given.options.expander:
+        if len(left) <= 1 or name == RANDOM:
+            break
+        left, more = EXPANDERS[name](left, given)
+        notices.extend(more)
+    if not left:
+        return None, notices
+    return left[given.options.random_seed % len(left)], notices
+
+
+def read_priorities(data: Mapping[str, str] | None, parse: Callable[[str], Any]) -> Priorities:
+    """The priority table from the data of its ConfigMap (None: there is none). ``parse`` reads YAML and raises ValueError."""
+    if data is None:
+        return Priorities()
+    if "priorities" not in data:
+        return Priorities(fault="Wrong configmap for priority expander, doesn't contain priorities key. Ignoring update.")
+    wrong = "Wrong configuration for priority expander: {}. Ignoring update."
+    if not data["priorities"].strip():
+        cause = f"priority configuration in {PRIORITY_CONFIG_MAP} configmap is empty; please provide valid configuration"
+        return Priorities(fault=wrong.format(cause))
+    try:
+        table = msgspec.convert(parse(data["priorities"]), dict[int, tuple[str, ...]], strict=False)
+        for pattern in (pattern for patterns in table.values() for pattern in patterns):
+            re.compile(pattern)
+    except (ValueError, re.error, msgspec.ValidationError) as fault:
+        return Priorities(fault=wrong.format(f"Can't parse YAML with priorities in the configmap: {fault}"))
+    return Priorities(table)
+
+
+def _notice(options: Options, reason: str, message: str) -> Notice:
+    return Notice("ConfigMap", options.namespace, PRIORITY_CONFIG_MAP, "Warning", reason, message)
