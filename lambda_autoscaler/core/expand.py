@@ -6,15 +6,14 @@ seed in the settings decides, so that the same scan always gives the same plan.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from lambda_autoscaler.core.model import CPU, MEMORY, PodShape, Priorities, Template
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.plan import Notice
-
-PRIORITY_CONFIG_MAP: Final = "cluster-autoscaler-priority-expander"
+from lambda_autoscaler.core.priorities import PRIORITY_CONFIG_MAP
 
 
 class Option(msgspec.Struct, frozen=True):
@@ -119,25 +118,6 @@ def choose(options: Sequence[Option], given: ExpanderInput) -> tuple[Option | No
     if not left:
         return None, notices
     return left[given.options.random_seed % len(left)], notices
-
-
-def read_priorities(data: Mapping[str, str] | None, parse: Callable[[str], Any]) -> Priorities:
-    """The priority table from the data of its ConfigMap (None: there is none). ``parse`` reads YAML and raises ValueError."""
-    if data is None:
-        return Priorities()
-    if "priorities" not in data:
-        return Priorities(fault="Wrong configmap for priority expander, doesn't contain priorities key. Ignoring update.")
-    wrong = "Wrong configuration for priority expander: {}. Ignoring update."
-    if not data["priorities"].strip():
-        cause = f"priority configuration in {PRIORITY_CONFIG_MAP} configmap is empty; please provide valid configuration"
-        return Priorities(fault=wrong.format(cause))
-    try:
-        table = msgspec.convert(parse(data["priorities"]), dict[int, tuple[str, ...]], strict=False)
-        for pattern in (pattern for patterns in table.values() for pattern in patterns):
-            re.compile(pattern)
-    except (ValueError, re.error, msgspec.ValidationError) as fault:
-        return Priorities(fault=wrong.format(f"Can't parse YAML with priorities in the configmap: {fault}"))
-    return Priorities(table)
 
 
 def _notice(options: Options, reason: str, message: str) -> Notice:

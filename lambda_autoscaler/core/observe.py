@@ -26,6 +26,7 @@ from lambda_autoscaler.core.model import (
 )
 from lambda_autoscaler.core.observed import Observed
 from lambda_autoscaler.core.options import Options
+from lambda_autoscaler.core.priorities import PRIORITY_CONFIG_MAP, read_priorities
 from lambda_autoscaler.core.requests import amounts
 from lambda_autoscaler.core.shapes import ShapeTable, pod_ref
 from lambda_autoscaler.core.units import QuantityError, TimestampError, parse_timestamp
@@ -51,7 +52,7 @@ def build_cluster(observed: Observed, options: Options) -> Cluster:
         budgets=tuple(_budget(item) for item in observed.poddisruptionbudgets),
         workloads=_workloads(observed),
         attach_limits=_attach_limits(observed),
-        priorities=observed.priorities,
+        priorities=read_priorities(observed.config_maps.get(PRIORITY_CONFIG_MAP)),
         faults=(*observed.faults, *faults, *pods.faults, *node_faults, *daemon_faults),
     )
 

@@ -5,14 +5,13 @@ from collections.abc import Mapping
 import msgspec
 
 from lambda_autoscaler.core import amazon, kubernetes, storage
-from lambda_autoscaler.core.model import Priorities
 
 
 class Observed(msgspec.Struct, frozen=True, kw_only=True):
     """All answers of one observation. ``faults`` are sentences about what could not be read.
 
     Node groups of EKS are keyed by name, launch templates by ``template_key``, activities (newest first) and the types that requirements
-    resolve to by ASG name.
+    resolve to by ASG name, ConfigMaps by name.
     """
 
     nodes: list[kubernetes.Node] = []
@@ -28,7 +27,7 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     storageclasses: list[storage.StorageClass] = []
     csinodes: list[storage.CsiNode] = []
     namespaces: list[kubernetes.Namespace] = []
-    priorities: Priorities = Priorities()
+    config_maps: Mapping[str, Mapping[str, str]] = {}
     groups: list[amazon.AutoScalingGroup] = []
     nodegroups: Mapping[str, amazon.Nodegroup] = {}
     instance_types: Mapping[str, amazon.InstanceTypeInfo] = {}
