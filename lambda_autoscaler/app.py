@@ -5,7 +5,8 @@ Why it cannot scale twice. A scan may die at any instruction: Lambda ends it at 
 1. One scan at a time acts. The lock lasts longer than the invocation can, so that a holder that died cannot act after another took over.
 2. The intent is remembered first: memory with the requests of this plan is saved before AWS is asked for anything. It is a
    compare-and-set, so a scan that lost its lock to a slow clock fails here, before it acts. Without a saved intent nothing is done.
-3. Desired capacity is set to an absolute value from the description that was read under the lock. Setting it again changes nothing.
+3. Desired capacity is set to an absolute value, and only while the group is still described, under the lock, as it was decided about.
+   Setting it again changes nothing.
 4. After a crash between intent and action the request has no capacity behind it: the next scan sees that nothing is coming, drops it
    and decides afresh. After a crash behind the action the request is there, and what it asked for counts as coming. Even with the
    record lost, desired capacity above the registered nodes counts as coming.
@@ -18,13 +19,13 @@ from typing import Final
 
 import msgspec
 
-from lambda_autoscaler.acting import Actor, Outcome, has_actions, remembered
+from lambda_autoscaler.acting import Actor, Outcome, has_actions, remembered, truthful
 from lambda_autoscaler.core.decide import decide
 from lambda_autoscaler.core.kubernetes import ConfigMap
 from lambda_autoscaler.core.memory import Memory
 from lambda_autoscaler.core.observe import build_cluster
 from lambda_autoscaler.core.options import Options
-from lambda_autoscaler.core.plan import Notice, Plan
+from lambda_autoscaler.core.plan import Plan
 from lambda_autoscaler.core.status import format_go_time, status_text
 from lambda_autoscaler.ports import AutoscalerError, Aws, BadInput, Kube, MemoryStore, Telemetry
 from lambda_autoscaler.reading import observe
@@ -152,18 +153,11 @@ class _Scan:
         self._edges.kube.write_config_map(namespace, name, msgspec.json.encode(manifest))
 
     def _record(self, decided: Plan, outcome: Outcome) -> None:
-        notices = (*outcome.notices, *_truthful(decided.notices, outcome))
+        notices = (*outcome.notices, *truthful(decided.notices, outcome))
         if len(notices) > MAX_EVENTS:
             self._failures.append(f"{len(notices) - MAX_EVENTS} of {len(notices)} events were left out of this scan")
         if notices:
             self._edges.kube.record(notices[:MAX_EVENTS], self._now)
-
-
-def _truthful(notices: tuple[Notice, ...], outcome: Outcome) -> tuple[Notice, ...]:
-    """The plan's events; when an increase was not made, pods are not told that they triggered it."""
-    if not (outcome.refused or outcome.withheld):
-        return notices
-    return tuple(notice for notice in notices if notice.reason != "TriggeredScaleUp")
 
 
 def _status_in(config_map: bytes | None) -> str:

@@ -1,9 +1,8 @@
 """What a scan reads, and in which order.
 
-Auto Scaling groups come first: without one there is nothing to do, and a desired capacity that is set later stands on this description. What the
-groups refer to (EKS node groups, launch templates, instance types, failed launches of groups that lack instances) follows, then the
-Kubernetes lists. Nodes and pods must be readable; any other thing that cannot be read becomes a sentence in ``faults``, and the scan
-goes on with the healthy rest.
+Auto Scaling groups come first: without one there is nothing to do. What the groups refer to (EKS node groups, launch templates, instance
+types, failed launches of groups that lack instances) follows, then the Kubernetes lists. Nodes and pods must be readable; any other thing
+that cannot be read becomes a sentence in ``faults``, and the scan goes on with the healthy rest.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -47,7 +46,7 @@ class _GroupName(msgspec.Struct, frozen=True, rename="pascal"):
 def observe(kube: Kube, aws: Aws, options: Options) -> Observed:
     """All that a decision needs. Raises BadInput when no Auto Scaling group is found, and the error of nodes or pods."""
     faults: list[str] = []
-    groups = _groups(aws, faults)
+    groups = read_groups(aws, faults)
     if not groups:
         raise BadInput(_no_groups(options))
     cloud = _Cloud(aws, groups, faults)
@@ -72,7 +71,8 @@ def _no_groups(options: Options) -> str:
     return f"no Auto Scaling group {wanted}: tag the groups, or set node-group-auto-discovery or nodes to those that are meant"
 
 
-def _groups(aws: Aws, faults: list[str]) -> list[amazon.AutoScalingGroup]:
+def read_groups(aws: Aws, faults: list[str]) -> list[amazon.AutoScalingGroup]:
+    """The Auto Scaling groups as they are now; one that cannot be understood is left out and named in ``faults``."""
     found: dict[str, amazon.AutoScalingGroup] = {}
     for page in aws.groups():
         for raw in _decoded(page, _RawGroups, "answer of autoscaling:DescribeAutoScalingGroups").auto_scaling_groups:

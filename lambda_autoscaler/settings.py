@@ -1,9 +1,9 @@
 """Options from the Cluster Autoscaler's flags, given as environment variables or as a mapping.
 
-``--scale-down-unneeded-time`` is ``AUTOSCALER_SCALE_DOWN_UNNEEDED_TIME``. Users bring the flags of their present deployment, so a
-flag that upstream has and that means nothing here (its process, its logging, other clouds, caches, tuning) is accepted and noted. A flag that
-would change decisions in a way that is not built is refused when it asks for that, and accepted at upstream's default. All faults are
-reported in one message.
+``--scale-down-unneeded-time`` is ``AUTOSCALER_SCALE_DOWN_UNNEEDED_TIME``. Users bring the flags of their present deployment, so a flag that
+upstream has and that means nothing here (its process, its logging, other clouds, caches, tuning) is accepted and noted. A flag that would
+change decisions in a way that is not built is refused when it asks for that, and accepted at upstream's default. All faults are reported in
+one message.
 """
 
 from collections.abc import Mapping
@@ -38,7 +38,73 @@ UNSUPPORTED: Final[dict[str, tuple[str, ...]]] = {
 """Flags that are accepted only with these values: any other would change decisions in a way that is not built."""
 
 MEANINGLESS: Final = frozenset(
-    ["address", "alsologtostderr", "async-node-groups", "aws-use-static-instance-list", "bulk-mig-instances-listing-enabled", "capacity-buffer-pod-dry-run-enabled", "check-capacity-batch-processing", "check-capacity-processor-instance", "check-capacity-provisioning-request-batch-timebox", "check-capacity-provisioning-request-max-batch-size", "cluster-snapshot-parallelism", "clusterapi-cloud-config-authoritative", "debugging-snapshot-enabled", "dynamic-node-delete-delay-after-taint-enabled", "enable-dynamic-resource-allocation", "enable-inter-pod-affinity-hostname-fast-path", "fastpath-binpacking-enabled", "feature-gates", "force-delete-failed-nodes", "frequent-loops-enabled", "gce-concurrent-refreshes", "gce-mig-instances-min-refresh-wait-time", "kube-api-content-type", "kube-client-burst", "kube-client-qps", "kubeconfig", "kubernetes", "leader-elect", "leader-elect-lease-duration", "leader-elect-renew-deadline", "leader-elect-resource-lock", "leader-elect-resource-name", "leader-elect-resource-namespace", "leader-elect-retry-period", "log-file", "logtostderr", "max-binpacking-time", "max-bulk-soft-taint-time", "max-failing-time", "max-inactivity", "max-node-skip-eval-time-tracker-enabled", "max-nodegroup-binpacking-duration", "max-startup-time", "node-deletion-batcher-interval", "node-removal-latency-tracking-enabled", "pending-pods-batching-timeout", "pod-injection-limit", "predicate-parallelism", "profiling", "provisioning-request-initial-backoff-time", "provisioning-request-max-backoff-cache-size", "provisioning-request-max-backoff-time", "regional", "salvo-scale-up-budget", "scale-down-candidates-pool-min-count", "scale-down-candidates-pool-ratio", "scale-down-non-empty-candidates-count", "scaleup-simulation-for-skipped-node-groups-enabled", "scan-interval", "scheduler-verbosity", "skip_headers", "stderrthreshold", "user-agent", "v", "vmodule"]
+    [
+        "address",
+        "alsologtostderr",
+        "async-node-groups",
+        "aws-use-static-instance-list",
+        "bulk-mig-instances-listing-enabled",
+        "capacity-buffer-pod-dry-run-enabled",
+        "check-capacity-batch-processing",
+        "check-capacity-processor-instance",
+        "check-capacity-provisioning-request-batch-timebox",
+        "check-capacity-provisioning-request-max-batch-size",
+        "cluster-snapshot-parallelism",
+        "clusterapi-cloud-config-authoritative",
+        "debugging-snapshot-enabled",
+        "dynamic-node-delete-delay-after-taint-enabled",
+        "enable-dynamic-resource-allocation",
+        "enable-inter-pod-affinity-hostname-fast-path",
+        "fastpath-binpacking-enabled",
+        "feature-gates",
+        "force-delete-failed-nodes",
+        "frequent-loops-enabled",
+        "gce-concurrent-refreshes",
+        "gce-mig-instances-min-refresh-wait-time",
+        "kube-api-content-type",
+        "kube-client-burst",
+        "kube-client-qps",
+        "kubeconfig",
+        "kubernetes",
+        "leader-elect",
+        "leader-elect-lease-duration",
+        "leader-elect-renew-deadline",
+        "leader-elect-resource-lock",
+        "leader-elect-resource-name",
+        "leader-elect-resource-namespace",
+        "leader-elect-retry-period",
+        "log-file",
+        "logtostderr",
+        "max-binpacking-time",
+        "max-bulk-soft-taint-time",
+        "max-failing-time",
+        "max-inactivity",
+        "max-node-skip-eval-time-tracker-enabled",
+        "max-nodegroup-binpacking-duration",
+        "max-startup-time",
+        "node-deletion-batcher-interval",
+        "node-removal-latency-tracking-enabled",
+        "pending-pods-batching-timeout",
+        "pod-injection-limit",
+        "predicate-parallelism",
+        "profiling",
+        "provisioning-request-initial-backoff-time",
+        "provisioning-request-max-backoff-cache-size",
+        "provisioning-request-max-backoff-time",
+        "regional",
+        "salvo-scale-up-budget",
+        "scale-down-candidates-pool-min-count",
+        "scale-down-candidates-pool-ratio",
+        "scale-down-non-empty-candidates-count",
+        "scaleup-simulation-for-skipped-node-groups-enabled",
+        "scan-interval",
+        "scheduler-verbosity",
+        "skip_headers",
+        "stderrthreshold",
+        "user-agent",
+        "v",
+        "vmodule",
+    ]
 )
 """Flags of upstream that have no meaning here: accepted, and noted."""
 

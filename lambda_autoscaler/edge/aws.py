@@ -1,8 +1,8 @@
 """Auto Scaling, EC2 and EKS behind ``ports.Aws``.
 
-Clients are made when first needed: loading the model of a service is the dearest part of a cold start. Describe answers that seldom change are
-kept in the object, which lives as long as its container: node groups six minutes, launch templates and configurations twenty, as the
-Cluster Autoscaler does (behaviour specification, section 9); instance types for good. Answers are handed on as JSON bytes with ISO times.
+Clients are made when first needed: loading the model of a service is the dearest part of a cold start. Answers that seldom change are kept
+in the object, which lives as long as its container: node groups six minutes, launch templates and configurations twenty, as the Cluster
+Autoscaler does (behaviour specification, section 9); instance types for good. Answers are handed on as JSON bytes with ISO times.
 """
 
 import re

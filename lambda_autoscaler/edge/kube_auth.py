@@ -1,8 +1,8 @@
 """How the autoscaler proves to an EKS cluster who it is.
 
 An EKS token is a presigned STS GetCallerIdentity URL with the cluster's name in the signed header ``x-k8s-aws-id``, in unpadded URL-safe
-base64 behind ``k8s-aws-v1.`` (the format of aws-iam-authenticator). Signing is local: STS is called by the cluster, not from here. The cluster
-accepts a token for 15 minutes; it is renewed after ten, by the wall clock, since a monotonic clock may stand still while a container is frozen.
+base64 behind ``k8s-aws-v1.`` (the format of aws-iam-authenticator). Signing is local: the cluster calls STS, not this side. It accepts a
+token for 15 minutes; a new one is made after ten, by the wall clock: a monotonic one may stand still while a container is frozen.
 """
 
 import base64

@@ -1,8 +1,8 @@
 """Events on Kubernetes objects, as ``kubectl describe`` and ``kubectl get events`` show them.
 
 An Event's name is derived from what it says about which object, so that a fresh container finds the event of an earlier one: creating it
-again is a conflict, and the repeat becomes a higher ``count`` of the same event, as client-go's recorder does. In a warm container a repeat within
-five minutes is only counted here and written with the next one after that, unless every repeat is asked for
+again is a conflict, and the repeat becomes a higher ``count`` of the same event, as client-go's recorder does. In a warm container a repeat
+within five minutes is only counted here and written with the next one after that, unless every repeat is asked for
 (``--record-duplicated-events``): thousands of pods that wait would otherwise cost thousands of writes a minute.
 """
 

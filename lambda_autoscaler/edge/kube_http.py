@@ -112,8 +112,8 @@ class KubeHttp:
         match answer.status:
             case 401:
                 return Denied(
-                    f"{what}. The API server at {self._server} does not know the caller: give its IAM role an access entry in the EKS cluster"
-                    f"{f' ({self._connection.origin})' if self._connection.origin else ''}."
+                    f"{what}. The API server at {self._server} does not know the caller"
+                    f"{f' ({self._connection.origin})' if self._connection.origin else ''}: give its IAM role an access entry there."
                 )
             case 403:
                 return Denied(f"{what}. Allow this verb on this resource in the ClusterRole or Role bound to the caller's group.")

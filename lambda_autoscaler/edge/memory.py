@@ -1,12 +1,12 @@
 """Memory between scans in the cluster itself: a ConfigMap for the record, a Lease for the lock.
 
-The record is ``memory.json`` of ConfigMap ``eks-autoscaling-state``: readable JSON with a version, beside a line for people. It is written only
-when it changed and only over the very object that was read (resourceVersion). Later versions only add fields, so older records load; a newer
-or unreadable one is refused and the scan rebuilds. The API server takes objects of at most 1 MiB: a record that would not fit
-is written without indentation, then without what is a cache only, then without the remembered templates.
+The record is ``memory.json`` of ConfigMap ``eks-autoscaling-state``: readable JSON with a version, beside a line for people. It is written
+only when it changed and only over the very object that was read (resourceVersion). Later versions only add fields, so older records load;
+a newer or unreadable one is refused and the scan rebuilds. The API server takes objects of at most 1 MiB: a record that would not fit is
+written without indentation, then without what is a cache only, then without the remembered templates.
 
-The lock is Lease ``eks-autoscaling``. ``leaseTransitions`` counts the holders: it is the fencing counter. Taking, renewing and giving back are
-compare-and-set too, so of two invocations that find the lock free exactly one gets it. What a node can show is not kept here but on the node.
+The lock is Lease ``eks-autoscaling``. ``leaseTransitions`` counts the holders: it is the fencing counter. Taking and giving back are
+compare-and-set too: of two invocations that find it free exactly one gets it. What a node can show is not kept here but on the node.
 """
 
 import math

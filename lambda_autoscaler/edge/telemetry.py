@@ -1,7 +1,7 @@
 """Log lines and metrics of a scan, through Powertools' Logger (JSON lines) and Metrics (CloudWatch embedded metric format).
 
-Metrics carry the Cluster Autoscaler's names (behaviour specification, section 10.3) and only the dimensions ``service`` and ``cluster``: CloudWatch
-bills each combination of name and dimensions. Labels that upstream puts on a metric become part of its name where they are few
+Metrics carry the Cluster Autoscaler's names (behaviour specification, section 10.3) and only the dimensions ``service`` and ``cluster``:
+CloudWatch bills each combination of name and dimensions. Labels that upstream puts on a metric become part of its name where they are few
 (``nodes_count_ready``). Metrics per node group are opt-in with ``--emit-per-nodegroup-metrics``.
 """
 
@@ -49,8 +49,8 @@ class PowertoolsTelemetry:
 
     def _emit(self, dimensions: Mapping[str, str], values: Mapping[str, float]) -> None:
         metrics = EphemeralMetrics(namespace=self._namespace, service=self._logger.service)
-        for name, value in dimensions.items():
-            metrics.add_dimension(name=name, value=value)
+        for dimension, member in dimensions.items():
+            metrics.add_dimension(name=dimension, value=member)
         for name, value in values.items():
             metrics.add_metric(name=PREFIX + name, unit=MetricUnit.Count, value=value)
         metrics.flush_metrics()

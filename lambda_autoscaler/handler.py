@@ -1,0 +1,71 @@
+"""Lambda entry points.
+
+``scan`` is invoked by EventBridge Scheduler (or a scheduled rule) once a minute. Whatever makes a scan impossible is logged as one line
+and raised, so that the invocation counts as an error and alarms see it; an event that is not a scheduled one is such a fault, since it
+means that something is wired wrongly. Options, clients and the cluster's endpoint are made once per container. When the API
+server cannot be reached they are forgotten: the cluster may have been given a new endpoint or certificate authority.
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Final
+
+from aws_lambda_powertools import Logger
+
+from lambda_autoscaler.app import Edges
+from lambda_autoscaler.app import scan as run_scan
+from lambda_autoscaler.core.options import Options
+from lambda_autoscaler.edge.aws import AwsClient
+from lambda_autoscaler.edge.kube import KubeClient
+from lambda_autoscaler.edge.kube_auth import EksToken, eks_connection
+from lambda_autoscaler.edge.kube_http import KubeHttp
+from lambda_autoscaler.edge.memory import ConfigMapMemory
+from lambda_autoscaler.edge.telemetry import DEFAULT_NAMESPACE, PowertoolsTelemetry
+from lambda_autoscaler.ports import AutoscalerError, BadInput, Unreachable
+from lambda_autoscaler.settings import environment_flags, from_environment, notes_on
+
+SOURCES: Final = ("aws.scheduler", "aws.events")
+DETAIL_TYPE: Final = "Scheduled Event"
+
+logger = Logger()
+
+
+def scan(event: Any, context: Any) -> dict[str, object]:
+    """One scan of the cluster that AUTOSCALER_CLUSTER_NAME names; returns its summary."""
+    logger.append_keys(function_request_id=context.aws_request_id)
+    try:
+        _check_event(event)
+        edges, options = _wired()
+        holder = f"{context.function_name}:{context.function_version}/{context.aws_request_id}"
+        now = time.time()  # noqa: TID251 - the entry point gives the scan its clock
+        return run_scan(edges, options, now, holder, lambda: context.get_remaining_time_in_millis() / 1000).summary()
+    except AutoscalerError as fault:
+        logger.error(f"scan failed: {type(fault).__name__}: {fault}")  # noqa: TRY400 - one line; the runtime prints the traceback
+        if isinstance(fault, Unreachable):
+            _wired.cache_clear()
+        raise
+
+
+def _check_event(event: Any) -> None:
+    """Raises BadInput when the event does not come from a schedule."""
+    fields = event if isinstance(event, Mapping) else {}
+    source, kind = fields.get("source"), fields.get("detail-type")
+    if source not in SOURCES or kind != DETAIL_TYPE:
+        got = f"source {source!r} and detail-type {kind!r}" if fields else f"{type(event).__name__} without fields"
+        wanted = f"source {' or '.join(map(repr, SOURCES))} and detail-type {DETAIL_TYPE!r}"
+        raise BadInput(f"the event is not a scheduled one: it has {got}; expected {wanted}")
+
+
+@cache
+def _wired() -> tuple[Edges, Options]:
+    """Edges and options of this container. Raises BadInput with all faults of the settings, and the errors of eks:DescribeCluster."""
+    options = from_environment(os.environ)
+    for note in notes_on(environment_flags(os.environ)):
+        logger.warning(note)
+    aws = AwsClient(options)
+    http = KubeHttp(eks_connection(aws.describe_cluster(), EksToken(aws.client("sts"), options.cluster_name)))
+    telemetry = PowertoolsTelemetry(logger, options, os.environ.get("POWERTOOLS_METRICS_NAMESPACE") or DEFAULT_NAMESPACE)
+    kube = KubeClient(http, record_duplicates=options.record_duplicated_events)
+    return Edges(kube, aws, ConfigMapMemory(http, options.namespace), telemetry), options
