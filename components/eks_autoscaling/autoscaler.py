@@ -46,7 +46,7 @@ class AutoscalerArgs(TypedDict):
     """Cluster Autoscaler flags without the dashes in front, such as {"expander": "least-waste", "scale-down-unneeded-time": "10m"}."""
     kubernetes_provider: NotRequired[kubernetes.Provider]
     """Provider that declares the Kubernetes RBAC. Without it apply the output ``manifests`` yourself."""
-    code: NotRequired[pulumi.Archive]
+    code: NotRequired[pulumi.Archive | None]
     """The function's zip, if you build it elsewhere; built from the installed package if absent."""
     memory_size_mib: NotRequired[int]
     """Memory of the function in MiB, 128 to 10240; 512 if absent. Processor time grows with it."""

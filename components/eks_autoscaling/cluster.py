@@ -38,7 +38,7 @@ class ClusterArgs(TypedDict):
     """Who administers the cluster: a short name of your choice -> ARN of an IAM role or user. At least one, since nobody else gets in."""
     cluster_name: NotRequired[str]
     """Name of the cluster in EKS; the component's name if absent. Another name is another cluster."""
-    version: NotRequired[pulumi.Input[str]]
+    version: NotRequired[pulumi.Input[str] | None]
     """Kubernetes version, such as "1.34"; the newest that EKS offers by default if absent."""
     public_access_cidrs: NotRequired[Sequence[pulumi.Input[str]]]
     """Address ranges that may reach a public API endpoint. Without any the endpoint is private to the VPC."""
@@ -223,8 +223,8 @@ def _kubeconfig(
     return {
         "apiVersion": "v1",
         "kind": "Config",
-        "current-context": "eks",
-        "clusters": [{"name": "eks", "cluster": {"server": endpoint, "certificate-authority-data": authority}}],
-        "users": [{"name": "eks", "user": {"exec": command}}],
-        "contexts": [{"name": "eks", "context": {"cluster": "eks", "user": "eks"}}],
+        "current-context": name,
+        "clusters": [{"name": name, "cluster": {"server": endpoint, "certificate-authority-data": authority}}],
+        "users": [{"name": name, "user": {"exec": command}}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
     }

@@ -182,15 +182,16 @@ class _ManagedNodeGroup(pulumi.ComponentResource):
     def _tag_auto_scaling_group(self, cluster: pulumi.Input[str], template_tags: dict[str, str]) -> None:
         discovery = pulumi.Output.from_input(cluster).apply(lambda name: list(names.discovery_tags(name).items()))
         for index, part in enumerate(("enabled", "cluster")):
-            self._tag(f"discovery-{part}", discovery[index][0], discovery[index][1])
+            # EKS copies these to its instances; a different value here would undo that.
+            self._tag(f"discovery-{part}", discovery[index][0], discovery[index][1], propagate=True)
         for key, value in template_tags.items():
             self._tag(key.removeprefix(names.TEMPLATE_PREFIX), key, value)
 
-    def _tag(self, part: str, key: pulumi.Input[str], value: pulumi.Input[str]) -> None:
+    def _tag(self, part: str, key: pulumi.Input[str], value: pulumi.Input[str], *, propagate: bool = False) -> None:
         aws.autoscaling.Tag(
             f"{self._name}-{part}",
             autoscaling_group_name=self.auto_scaling_group_name,
-            tag={"key": key, "value": value, "propagate_at_launch": False},
+            tag={"key": key, "value": value, "propagate_at_launch": propagate},
             opts=self._child,
         )
 

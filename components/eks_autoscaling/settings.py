@@ -19,26 +19,27 @@ LIST_SEPARATOR = ";"
 _DURATION = re.compile(r"0|(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+")
 
 _BOOLEANS = """
-    aws-use-static-instance-list balance-similar-node-groups cordon-node-before-terminating
+    balance-similar-node-groups cordon-node-before-terminating
     daemonset-eviction-for-empty-nodes daemonset-eviction-for-occupied-nodes emit-per-nodegroup-metrics
-    enforce-node-group-min-size force-delete-unregistered-nodes force-ds ignore-daemonsets-utilization
-    ignore-mirror-pods-utilization record-duplicated-events scale-down-delay-type-local scale-down-enabled
+    eni-max-pods enforce-node-group-min-size force-delete-unregistered-nodes force-ds ignore-daemonsets-utilization
+    ignore-mirror-pods-utilization parallel-scale-up record-duplicated-events salvo-scale-up scale-down-delay-type-local scale-down-enabled
     scale-down-unready-enabled scale-from-unschedulable scale-up-from-zero skip-nodes-with-custom-controller-pods
     skip-nodes-with-local-storage skip-nodes-with-system-pods write-status-configmap
 """
 _INTEGERS = """
     expendable-pods-priority-cutoff max-bulk-soft-taint-count max-drain-parallelism max-graceful-termination-sec
     max-nodes-per-scaleup max-nodes-total max-scale-down-parallelism min-replica-count ok-total-unready-count
+    random-seed
 """
 _NUMBERS = """
     max-allocatable-difference-ratio max-free-difference-ratio max-total-unready-percentage memory-difference-ratio
     scale-down-gpu-utilization-threshold scale-down-utilization-threshold
 """
 _DURATIONS = """
-    blocking-system-pod-distruption-timeout initial-node-group-backoff-duration max-binpacking-time
-    max-bulk-soft-taint-time max-node-group-backoff-duration max-node-provision-time max-node-startup-time
-    max-nodegroup-binpacking-duration max-pod-eviction-time new-pod-scale-up-delay node-delete-delay-after-taint
-    node-deletion-candidate-ttl node-deletion-delay-timeout node-group-backoff-reset-timeout
+    blocking-system-pod-distruption-timeout initial-node-group-backoff-duration
+    max-node-group-backoff-duration max-node-provision-time max-node-startup-time
+    max-pod-eviction-time new-pod-scale-up-delay node-delete-delay-after-taint
+    node-deletion-candidate-ttl node-deletion-delay-timeout node-group-backoff-reset-timeout node-info-cache-expire-time
     scale-down-delay-after-add scale-down-delay-after-delete scale-down-delay-after-failure
     scale-down-simulation-timeout scale-down-unneeded-time scale-down-unready-time unremovable-node-recheck-timeout
 """

@@ -53,6 +53,7 @@ autoscaler = Autoscaler(
     {
         "cluster": cluster.ref(),
         "settings": config.settings,
+        "code": config.code,
         "kubernetes_provider": kubernetes.Provider("kubernetes", kubeconfig=cluster.kubeconfig),
     },
 )

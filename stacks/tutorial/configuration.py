@@ -24,6 +24,13 @@ class Configuration:
     everyone, is for a tutorial: the function runs outside the VPC and has no fixed address."""
     settings: dict[str, Any]
     """``settings``: Cluster Autoscaler flags without the dashes in front; none."""
+    function_zip: str | None
+    """``functionZip``: path of the function's zip, if a pipeline has built it before; built on the spot."""
+
+    @property
+    def code(self) -> pulumi.Archive | None:
+        """The function's zip; None lets the component build it."""
+        return pulumi.FileArchive(self.function_zip) if self.function_zip else None
 
     @classmethod
     def read(cls) -> "Configuration":
@@ -36,6 +43,7 @@ class Configuration:
             admins=config.get_object("admins") or {"deployer": _deployer()},
             public_access_cidrs=config.get_object("publicAccessCidrs") or ["0.0.0.0/0"],
             settings=config.get_object("settings") or {},
+            function_zip=config.get("functionZip"),
         )
 
 

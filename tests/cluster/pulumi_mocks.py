@@ -36,6 +36,7 @@ _DEPLOYER = f"arn:aws:iam::{ACCOUNT}:user/administrator"
 _ZONES = dict(zip("abcdef", (6, 1, 2, 4, 3, 5), strict=True))
 
 Apply = Callable[[dict[str, Any]], None]
+Program = Path | Callable[[], object]
 
 
 class UnsupportedResource(Exception):
@@ -90,8 +91,8 @@ class Deployment:
         return found[0]
 
 
-def deploy(program: Path, config: Mapping[str, Any], world: AwsWorld, apply: Apply | None = None) -> Deployment:
-    """Run ``program`` (a folder with __main__.py, or a file) and create what it declares in ``world``.
+def deploy(program: Program, config: Mapping[str, Any], world: AwsWorld, apply: Apply | None = None) -> Deployment:
+    """Run ``program`` (a folder with __main__.py, a file, or a function) and create what it declares in ``world``.
 
     ``config`` holds the stack's configuration by plain key (``clusterName``); ``apply`` gets each Kubernetes manifest.
     Raises what the program raises, UnsupportedResource, InvalidInput, or botocore's error of a refused call.
@@ -99,7 +100,7 @@ def deploy(program: Path, config: Mapping[str, Any], world: AwsWorld, apply: App
     return _run(program, config, _Creation(world, apply), unknown=False)
 
 
-def preview(program: Path, config: Mapping[str, Any]) -> Deployment:
+def preview(program: Program, config: Mapping[str, Any]) -> Deployment:
     """Run ``program`` as a preview would: nothing is created, ids and outputs of resources are unknown."""
     return _run(program, config, _Nothing(), unknown=True)
 
@@ -196,7 +197,7 @@ def _options(request: Any) -> Options:
     )
 
 
-def _run(program: Path, config: Mapping[str, Any], creation: Any, *, unknown: bool) -> Deployment:
+def _run(program: Program, config: Mapping[str, Any], creation: Any, *, unknown: bool) -> Deployment:
     deployment = Deployment()
     recorder = _Recorder(creation, deployment)
     texts = {f"{PROJECT}:{key}": value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
@@ -207,7 +208,7 @@ def _run(program: Path, config: Mapping[str, Any], creation: Any, *, unknown: bo
     return deployment
 
 
-def _run_program(program: Path, recorder: mocks.MockMonitor, config: dict[str, str], unknown: bool) -> None:
+def _run_program(program: Program, recorder: mocks.MockMonitor, config: dict[str, str], unknown: bool) -> None:
     settings = mocks.MockSettings(
         monitor=recorder,
         monitor_features=set(recorder.GetDeploymentInfo(None).supportedFeatures),
@@ -221,13 +222,22 @@ def _run_program(program: Path, recorder: mocks.MockMonitor, config: dict[str, s
     configure(settings)
     pulumi.runtime.set_all_config(config)
     with _event_loop() as loop:
-        loop.run_until_complete(run_in_stack(lambda: runpy.run_path(str(program), run_name="__main__") and None))
+        loop.run_until_complete(run_in_stack(lambda: _execute(program)))
+
+
+def _execute(program: Program) -> None:
+    if isinstance(program, Path):
+        runpy.run_path(str(program), run_name="__main__")
+    else:
+        program()
 
 
 @contextlib.contextmanager
 def _event_loop() -> Iterator[asyncio.AbstractEventLoop]:
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
+    """A loop for the program, with worker threads that have loops too: Pulumi's mocks would make them and never close them."""
+    loops: list[asyncio.AbstractEventLoop] = []
+    loop = _new_loop(loops)
+    loop.set_default_executor(ThreadPoolExecutor(8, "pulumi-call", _new_loop, (loops,)))
     try:
         yield loop
     finally:
@@ -238,16 +248,24 @@ def _event_loop() -> Iterator[asyncio.AbstractEventLoop]:
         loop.run_until_complete(asyncio.gather(*abandoned, return_exceptions=True))
         loop.run_until_complete(loop.shutdown_default_executor())
         asyncio.set_event_loop(None)
-        loop.close()
+        for made in loops:
+            made.close()
+
+
+def _new_loop(loops: list[asyncio.AbstractEventLoop]) -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    loops.append(loop)
+    return loop
 
 
 @contextlib.contextmanager
-def _own_modules(program: Path) -> Iterator[None]:
+def _own_modules(program: Program) -> Iterator[None]:
     """Forget the modules of the program's own folder afterwards: the next program may have some of the same names."""
-    folder = str(program if program.is_dir() else program.parent)
     try:
         yield
     finally:
+        folder = str(program.absolute() if isinstance(program, Path) else None)
         for name, module in list(sys.modules.items()):
             if (getattr(module, "__file__", None) or "").startswith(folder):
                 del sys.modules[name]

@@ -4,6 +4,7 @@ A row names the service and the operation, how inputs are called there, and what
 row or shape knows are errors.
 """
 
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,7 +68,7 @@ def named(inputs: Inputs, key: str | None, logical_name: str) -> Inputs:
     if key is None or inputs.get(key):
         return inputs
     prefix = inputs.get(f"{key}Prefix")
-    suffix = f"{sum(logical_name.encode()) * 2654435761 % 16**7:07x}"
+    suffix = uuid.uuid4().hex[:7]
     made = f"{prefix}{suffix}" if prefix else f"{logical_name}-{suffix}"
     return {**{name: value for name, value in inputs.items() if name != f"{key}Prefix"}, key: made}
 

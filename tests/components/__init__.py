@@ -1,0 +1,1 @@
+"""The Pulumi components: what they declare by default, what they refuse, and what comes of them in AWS."""

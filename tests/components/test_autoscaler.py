@@ -1,0 +1,75 @@
+"""The autoscaler component: one function, one schedule, and no more rights than it uses."""
+
+from typing import Any
+
+import pulumi
+import pytest
+
+from eks_autoscaling import Autoscaler, rbac
+from eks_autoscaling.misuse import ArgumentError
+from tests.cluster.pulumi_mocks import preview
+from tests.components import programs
+
+FUNCTION = "aws:lambda/function:Function"
+
+
+def test_settings_become_variables_of_the_function() -> None:
+    variables = programs.autoscaler(settings={"expander": "priority"}, log_level="DEBUG").one(FUNCTION).inputs["environment"]["variables"]
+    assert variables["AUTOSCALER_CLUSTER_NAME"] == "prod"
+    assert variables["AUTOSCALER_EXPANDER"] == "priority"
+    assert variables["POWERTOOLS_LOG_LEVEL"] == "DEBUG"
+
+
+def test_a_paused_autoscaler_keeps_everything_in_place() -> None:
+    running, paused = programs.autoscaler(), programs.autoscaler(enabled=False)
+    assert paused.one("aws:scheduler/schedule:Schedule").inputs["state"] == "DISABLED"
+    assert len(paused.resources) == len(running.resources)
+
+
+def test_without_a_kubernetes_provider_the_manifests_are_exported_and_nothing_is_declared() -> None:
+    def program() -> None:
+        archive = pulumi.AssetArchive({"handler.py": pulumi.StringAsset("")})
+        pulumi.export("manifests", Autoscaler("autoscaler", {"cluster": programs.REF, "code": archive}).manifests)
+
+    deployment = preview(program, {})
+    assert deployment.outputs["manifests"] == rbac.manifests()
+    assert not [resource for resource in deployment.resources if resource.type.startswith("kubernetes:")]
+
+
+def test_accounts_without_concurrency_to_spare_reserve_none() -> None:
+    assert programs.autoscaler(reserved_concurrency=-1).one(FUNCTION).inputs["reservedConcurrentExecutions"] == -1
+
+
+def test_the_function_waits_for_its_permissions_and_its_log_group() -> None:
+    deployment = programs.autoscaler()
+    waits_for = set(deployment.one(FUNCTION).options.depends_on)
+    assert deployment.one("aws:iam/rolePolicy:RolePolicy", "autoscaler-function").urn in waits_for
+    assert deployment.one("aws:cloudwatch/logGroup:LogGroup").urn in waits_for
+
+
+def test_the_autoscaler_reads_no_secrets_and_writes_only_its_own_config_maps() -> None:
+    rules = [rule for manifest in rbac.manifests() for rule in manifest.get("rules", [])]
+    assert not any("secrets" in rule["resources"] or "*" in rule["resources"] + rule["verbs"] + rule["apiGroups"] for rule in rules)
+    written = {
+        name
+        for rule in rules
+        if "configmaps" in rule["resources"] and "update" in rule["verbs"]
+        for name in rule.get("resourceNames", ["any"])
+    }
+    assert written == {"cluster-autoscaler-status", "eks-autoscaling-state"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"settings": {"expandr": "random"}}, "did you mean 'expander'"),
+        ({"memory_size_mib": 64}, "memory_size_mib is 64: Lambda takes 128 to 10240"),
+        ({"timeout_seconds": 901}, "timeout_seconds is 901: Lambda takes 1 to 900"),
+        ({"reserved_concurrency": -2}, "reserved_concurrency is -2: use 1, 0 to stop scans, or -1"),
+        ({"log_level": "LOUD"}, "log_level is 'LOUD': use one of DEBUG, INFO"),
+        ({"name": "x" * 48}, "name is 'x+': use at most 47 characters"),
+    ],
+)
+def test_arguments_that_cannot_work_are_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        programs.autoscaler(**arguments)

@@ -1,0 +1,88 @@
+"""The cluster component: secure by default, and clear about what cannot work."""
+
+from typing import Any
+
+import pytest
+
+from eks_autoscaling.misuse import ArgumentError
+from tests.components import programs
+
+EKS_CLUSTER = "aws:eks/cluster:Cluster"
+
+
+def test_the_api_endpoint_is_private_unless_ranges_are_named() -> None:
+    network = programs.cluster().one(EKS_CLUSTER).inputs["vpcConfig"]
+    assert (network["endpointPrivateAccess"], network["endpointPublicAccess"]) == (True, False)
+    assert "publicAccessCidrs" not in network
+
+
+def test_named_ranges_open_the_endpoint_to_themselves_only() -> None:
+    network = programs.cluster(public_access_cidrs=["203.0.113.0/24"]).one(EKS_CLUSTER).inputs["vpcConfig"]
+    assert (network["endpointPublicAccess"], network["publicAccessCidrs"]) == (True, ["203.0.113.0/24"])
+
+
+def test_the_creator_gets_no_access_that_nobody_declared() -> None:
+    access = programs.cluster().one(EKS_CLUSTER).inputs["accessConfig"]
+    assert access == {"authenticationMode": "API", "bootstrapClusterCreatorAdminPermissions": False}
+
+
+def test_all_control_plane_logs_are_kept_and_extended_support_is_not_bought() -> None:
+    inputs = programs.cluster().one(EKS_CLUSTER).inputs
+    assert inputs["enabledClusterLogTypes"] == ["api", "audit", "authenticator", "controllerManager", "scheduler"]
+    assert inputs["upgradePolicy"] == {"supportType": "STANDARD"}
+
+
+def test_the_log_group_stands_before_the_cluster_that_writes_to_it() -> None:
+    deployment = programs.cluster(log_retention_days=7)
+    logs = deployment.one("aws:cloudwatch/logGroup:LogGroup")
+    assert (logs.inputs["name"], logs.inputs["retentionInDays"]) == ("/aws/eks/prod/cluster", 7)
+    assert logs.urn in deployment.one(EKS_CLUSTER).options.depends_on
+
+
+def test_secrets_are_encrypted_with_a_key_that_rotates() -> None:
+    key = programs.cluster().one("aws:kms/key:Key")
+    assert (key.inputs["enableKeyRotation"], key.inputs["deletionWindowInDays"]) == (True, 30)
+
+
+def test_a_key_of_ones_own_takes_the_place_of_a_new_one() -> None:
+    arn = "arn:aws:kms:eu-west-1:123456789012:key/1"
+    deployment = programs.cluster(kms_key_arn=arn)
+    assert deployment.of_type("aws:kms/key:Key") == []
+    assert deployment.one(EKS_CLUSTER).inputs["encryptionConfig"]["provider"] == {"keyArn": arn}
+
+
+def test_every_admin_has_an_entry_that_keeps_its_name_when_another_goes() -> None:
+    both = {"ada": "arn:aws:iam::123456789012:role/ada", "bob": "arn:aws:iam::123456789012:role/bob"}
+    names = [entry.name for entry in programs.cluster(admins=both).of_type("aws:eks/accessEntry:AccessEntry")]
+    assert sorted(names) == ["prod-ada", "prod-bob"]
+    alone = programs.cluster(admins={"bob": both["bob"]}).one("aws:eks/accessEntry:AccessEntry")
+    assert alone.name == "prod-bob"
+
+
+def test_everything_the_component_makes_carries_its_tags_and_is_its_child() -> None:
+    deployment = programs.cluster(tags={"team": "platform"})
+    component = deployment.one("eks-autoscaling:index:Cluster")
+    children = [resource for resource in deployment.resources if resource is not component]
+    assert {child.options.parent for child in children} == {component.urn}
+    untagged = {child.type for child in children if child.inputs.get("tags") != {"team": "platform"}}
+    assert untagged == {
+        "aws:eks/accessPolicyAssociation:AccessPolicyAssociation",
+        "aws:iam/rolePolicy:RolePolicy",
+        "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"subnet_ids": []}, r"subnet_ids is \[\]: name at least two subnets"),
+        ({"subnet_ids": ["subnet-1"]}, "name at least two subnets, in different zones"),
+        ({"admins": {}}, r"admins is {}: name at least one IAM role or user"),
+        ({"log_types": ["audit", "kubelet"]}, r"log_types is \['kubelet'\]: EKS writes api, audit"),
+        ({"support_type": "FOREVER"}, "support_type is 'FOREVER': write one of STANDARD, EXTENDED"),
+        ({"cluster_name": "a.b"}, r"cluster_name is 'a\.b'"),
+    ],
+)
+def test_arguments_that_cannot_work_are_refused_before_anything_is_declared(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        programs.cluster(**arguments)

@@ -1,0 +1,65 @@
+"""Instance types of one group must be alike."""
+
+import gzip
+import json
+from pathlib import Path
+
+import moto.ec2
+import pytest
+
+from eks_autoscaling import shapes
+from eks_autoscaling.misuse import ArgumentError
+from eks_autoscaling.shapes import Shape
+
+TUTORIAL_TYPES = ["m5.xlarge", "m4.xlarge", "m5a.xlarge", "m5d.xlarge", "m5n.xlarge", "m5ad.xlarge", "m5dn.xlarge"]
+
+
+def test_the_tutorials_seven_types_have_four_vcpus_and_sixteen_gib() -> None:
+    assert shapes.common_shape(TUTORIAL_TYPES) == Shape(4, 16384, "x86_64")
+
+
+def test_types_of_another_size_are_named_with_what_they_have() -> None:
+    with pytest.raises(ArgumentError) as refused:
+        shapes.common_shape(["m5.xlarge", "m5a.xlarge", "m5.2xlarge", "r5.xlarge"])
+    assert refused.value.argument == "instance_types"
+    assert refused.value.value == ["m5.2xlarge", "r5.xlarge"]
+    assert "the other types have 4 vCPU, 16 GiB, x86_64" in str(refused.value)
+    assert "m5.2xlarge has 8 vCPU, 32 GiB, x86_64; r5.xlarge has 4 vCPU, 32 GiB, x86_64" in str(refused.value)
+
+
+def test_another_architecture_is_another_shape() -> None:
+    with pytest.raises(ArgumentError, match=r"m6g\.xlarge has 4 vCPU, 16 GiB, arm64"):
+        shapes.common_shape(["m5.xlarge", "m5a.xlarge", "m6g.xlarge"])
+
+
+def test_of_two_different_types_the_first_is_the_one_that_counts() -> None:
+    with pytest.raises(ArgumentError) as refused:
+        shapes.common_shape(["m5.large", "m5.xlarge"])
+    assert refused.value.value == ["m5.xlarge"]
+
+
+def test_an_unknown_type_is_refused_by_name() -> None:
+    with pytest.raises(ArgumentError, match=r"'m5\.xlrage': no such type in the catalogue"):
+        shapes.common_shape(["m5.xlrage"])
+
+
+@pytest.mark.parametrize("types", [[], ["m5.xlarge"] * 21])
+def test_a_group_has_one_to_twenty_types(types: list[str]) -> None:
+    with pytest.raises(ArgumentError, match="name 1 to 20 instance types"):
+        shapes.common_shape(types)
+
+
+def test_a_type_named_twice_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="name each instance type once"):
+        shapes.common_shape(["m5.xlarge", "m5.xlarge"])
+
+
+def test_the_catalogue_agrees_with_the_recorded_answer_of_ec2() -> None:
+    recorded = Path(str(moto.ec2.__file__)).parent / "resources" / "instance_types.json.gz"
+    types = json.loads(gzip.decompress(recorded.read_bytes()))
+    expected = {
+        name: Shape(entry["VCpuInfo"]["DefaultVCpus"], entry["MemoryInfo"]["SizeInMiB"], architectures[0])
+        for name, entry in types.items()
+        if (architectures := [each for each in entry["ProcessorInfo"]["SupportedArchitectures"] if each in ("x86_64", "arm64")])
+    }
+    assert shapes.catalogue() == expected
