@@ -183,8 +183,10 @@ class Cluster(pulumi.ComponentResource):
         self.oidc_provider_arn = provider.arn
         self.oidc_issuer = cluster.identities[0].oidcs[0].issuer.apply(lambda url: url.removeprefix("https://"))
         self.kubeconfig = pulumi.Output.json_dumps(_kubeconfig(self.arn, self.name, self.endpoint, self.certificate_authority))
-        outputs = ("name", "arn", "endpoint", "certificate_authority", "security_group_id", "role_arn")
-        outputs += ("oidc_provider_arn", "oidc_issuer", "kubeconfig")
+        outputs = (
+            *("name", "arn", "endpoint", "certificate_authority", "security_group_id"),
+            *("role_arn", "oidc_provider_arn", "oidc_issuer", "kubeconfig"),
+        )
         self.register_outputs({output: getattr(self, output) for output in outputs})
 
 

@@ -16,19 +16,21 @@ def _declare(name: str, manifest: rbac.Manifest, options: pulumi.ResourceOptions
     metadata = manifest["metadata"]
     if "rules" in manifest:
         role = {"ClusterRole": kubernetes.rbac.v1.ClusterRole, "Role": kubernetes.rbac.v1.Role}[manifest["kind"]]
-        return role(name, metadata=metadata, rules=[_rule(rule) for rule in manifest["rules"]], opts=options)
+        declared: pulumi.Resource = role(name, metadata=metadata, rules=[_rule(rule) for rule in manifest["rules"]], opts=options)
+        return declared
     binding = {
         "ClusterRoleBinding": kubernetes.rbac.v1.ClusterRoleBinding,
         "RoleBinding": kubernetes.rbac.v1.RoleBinding,
     }[manifest["kind"]]
     reference = manifest["roleRef"]
-    return binding(
+    bound: pulumi.Resource = binding(
         name,
         metadata=metadata,
         role_ref={"api_group": reference["apiGroup"], "kind": reference["kind"], "name": reference["name"]},
         subjects=[{"api_group": subject["apiGroup"], "kind": subject["kind"], "name": subject["name"]} for subject in manifest["subjects"]],
         opts=options,
     )
+    return bound
 
 
 def _rule(rule: dict[str, list[str]]) -> kubernetes.rbac.v1.PolicyRuleArgs:

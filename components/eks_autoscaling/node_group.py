@@ -157,7 +157,7 @@ class _ManagedNodeGroup(pulumi.ComponentResource):
     def _launch_template(self, args: NodeGroupArgs, ami_type: str) -> aws.ec2.LaunchTemplate:
         # Bottlerocket keeps images and pods on its second volume.
         device = "/dev/xvdb" if ami_type.startswith("BOTTLEROCKET") else "/dev/xvda"
-        volume = {
+        volume: Any = {
             "volume_type": "gp3",
             "volume_size": int(args.get("disk_size_gib", DEFAULT_DISK_GIB)),
             "encrypted": "true",

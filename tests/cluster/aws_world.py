@@ -11,7 +11,7 @@ share it: use one after the other.
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -151,7 +151,7 @@ class AwsWorld:
                     region_name=REGION,
                 )
                 settings = Config(retries={"total_max_attempts": 1}, parameter_validation=True)
-                self._clients[key] = session.client(service, endpoint_url=url, config=settings)  # type: ignore[call-overload]
+                self._clients[key] = session.client(service, endpoint_url=url, config=settings)
             return self._clients[key]
 
     def _authentication_mode(self, cluster: str) -> str:
@@ -159,15 +159,20 @@ class AwsWorld:
         return mode
 
     def _answers(self) -> dict[tuple[str, str], Answer]:
-        parts = {"autoscaling": [self._capacity], "eks": [self._clusters, self._access, self._node_groups]}
+        parts = (
+            ("autoscaling", self._capacity.answers),
+            ("eks", self._clusters.answers),
+            ("eks", self._access.answers),
+            ("eks", self._node_groups.answers),
+        )
         answers: dict[tuple[str, str], Answer] = {
             ("sts", "GetCallerIdentity"): _caller_identity,
             ("sts", "AssumeRole"): self._assume_role,
         }
-        for service, owners in parts.items():
-            for owner in owners:
-                answers |= {(service, operation): _plain(answer) for operation, answer in owner.answers.items()}  # type: ignore[attr-defined]
+        for service, plain_answers in parts:
+            answers |= {(service, operation): _plain(answer) for operation, answer in plain_answers.items()}
         answers["eks", "CreateCluster"] = self._create_cluster
+        answers["lambda", "Invoke"] = _dry_run
         return answers
 
     def _create_cluster(self, request: Parsed, principal: Principal) -> dict[str, Any]:
@@ -181,8 +186,15 @@ class AwsWorld:
         return self._principals.assume(params["RoleArn"], params["RoleSessionName"], ("AWS", principal.arn), {})
 
 
-def _plain(answer: Any) -> Answer:
+def _plain(answer: Callable[[dict[str, Any]], dict[str, Any]]) -> Answer:
     return lambda request, _: answer(request.params)
+
+
+def _dry_run(request: Parsed, _: Principal) -> dict[str, Any]:
+    """Lambda's dry run: the guard has let the caller through. Functions really run in ``function.Function``."""
+    if request.params.get("InvocationType") != "DryRun":
+        raise NotImplementedError("this AWS runs no functions: tests.cluster.function does")
+    return {"StatusCode": 204}
 
 
 def _caller_identity(_: Parsed, principal: Principal) -> dict[str, Any]:

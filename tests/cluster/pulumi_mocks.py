@@ -164,7 +164,7 @@ class _Recorder(mocks.MockMonitor):
         self._deployment = deployment
 
     def RegisterResource(self, request: Any) -> Any:
-        answer = super().RegisterResource(request)
+        answer = super().RegisterResource(request)  # type: ignore[no-untyped-call]
         if request.type != "pulumi:pulumi:Stack":
             registered = self.resources[answer.urn]
             declared = Declared(
@@ -182,7 +182,7 @@ class _Recorder(mocks.MockMonitor):
     def RegisterResourceOutputs(self, request: Any) -> Any:
         if "pulumi:pulumi:Stack" in request.urn:
             self._deployment.outputs = plain(rpc.deserialize_properties(request.outputs))
-        return super().RegisterResourceOutputs(request)
+        return super().RegisterResourceOutputs(request)  # type: ignore[no-untyped-call]
 
 
 def _options(request: Any) -> Options:
@@ -209,9 +209,9 @@ def _run(program: Program, config: Mapping[str, Any], creation: Any, *, unknown:
 
 
 def _run_program(program: Program, recorder: mocks.MockMonitor, config: dict[str, str], unknown: bool) -> None:
-    settings = mocks.MockSettings(
+    settings = mocks.MockSettings(  # type: ignore[no-untyped-call]
         monitor=recorder,
-        monitor_features=set(recorder.GetDeploymentInfo(None).supportedFeatures),
+        monitor_features=set(recorder.GetDeploymentInfo(None).supportedFeatures),  # type: ignore[no-untyped-call]
         engine=mocks.MockEngine(None),
         project=PROJECT,
         stack=STACK,
