@@ -56,7 +56,7 @@ def test_the_same_groups_grow_to_the_same_size(folder: Path) -> None:
     assert grown in (want.get("scale_up_any_of") or [want["scale_up"]])
 
 
-@pytest.mark.parametrize("folder", map(scale_down_case, FOLDERS))
+@pytest.mark.parametrize("folder", [scale_down_case(folder) for folder in FOLDERS])
 def test_the_same_nodes_are_removed(folder: Path) -> None:
     want = expected(folder)["scale_down"]
     removed = sorted(item.node for item in planned(folder).removals)
