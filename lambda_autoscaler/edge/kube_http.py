@@ -59,7 +59,9 @@ class KubeHttp:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._server = connection.server.rstrip("/")
-        retries = Retry(total=1, connect=1, read=1, status=0, redirect=0, other=0, allowed_methods={"GET"})
+        retries = Retry(
+            total=1, connect=1, read=1, status=0, redirect=0, other=0, allowed_methods={"GET"}, respect_retry_after_header=False
+        )
         self._pool = urllib3.PoolManager(
             maxsize=8,
             ssl_context=connection.tls,

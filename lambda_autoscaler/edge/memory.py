@@ -30,8 +30,8 @@ RECORD_LIMIT_BYTES: Final = 1_000_000
 
 
 class _LeaseMeta(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    name: str = LEASE
-    namespace: str = ""
+    name: str
+    namespace: str
     resource_version: str = ""
 
 
@@ -150,7 +150,7 @@ class ConfigMapMemory:
             lease_transitions=before.lease_transitions + (0 if renewing else 1),
         )
         version = lease.metadata.resource_version if lease is not None else ""
-        return _Lease(_LeaseMeta(namespace=self._namespace, resource_version=version), spec)
+        return _Lease(_LeaseMeta(LEASE, self._namespace, version), spec)
 
 
 def _is_held(spec: _LeaseSpec, holder: str, now: float) -> bool:

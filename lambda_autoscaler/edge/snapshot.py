@@ -209,11 +209,11 @@ class SnapshotAws(_ReadOnly):
             item for item in found.launch_template_versions if template in (item.get("LaunchTemplateId"), item.get("LaunchTemplateName"))
         ]
         if version == "$Latest":
-            chosen = sorted(versions, key=lambda item: int(item.get("VersionNumber", 0)))[-1:]
+            chosen = sorted(versions, key=lambda item: int(item.get("VersionNumber", 1)))[-1:]
         elif version == "$Default":
             chosen = [item for item in versions if item.get("DefaultVersion")]
         else:
-            chosen = [item for item in versions if str(item.get("VersionNumber")) == version]
+            chosen = [item for item in versions if str(item.get("VersionNumber", 1)) == version]
         return msgspec.json.encode(_Templates(chosen)) if chosen else None
 
     def launch_configuration(self, name: str) -> bytes | None:
