@@ -147,4 +147,6 @@ def _part(plan: Plan, group: str) -> list[Reason]:
             if name == group:
                 about = f"{counted(len(pods.pods), 'pod')} of {workload_name(pods.shape)}"
                 reasons.append(Reason(NO, about, _refusal(misfit)))
+    if not reasons and plan.options:
+        reasons.append(Reason(NO, "not an option", "it takes none of the waiting pods"))
     return reasons

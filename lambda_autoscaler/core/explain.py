@@ -182,7 +182,9 @@ def _why(plan: Plan, group: str, option: OptionSummary | None, expander: str) ->
     refusals: Counter[Misfit] = Counter()
     for pods in plan.pods:
         refusals.update({misfit: len(pods.pods) for name, misfit in pods.reasons if name == group})
-    return plain_reason(refusals.most_common(1)[0][0]) if refusals else ""
+    if refusals:
+        return plain_reason(refusals.most_common(1)[0][0])
+    return "takes none of the waiting pods" if plan.options else ""
 
 
 def _removal_text(removals: Sequence[Removal]) -> str:

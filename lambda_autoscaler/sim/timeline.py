@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from lambda_autoscaler.core.explain import counted, group_rows, increase_text, pod_lines, scale_up_line, short_name
+from lambda_autoscaler.core.explain import counted, group_rows, increase_text, scale_up_line, short_name
 from lambda_autoscaler.core.plan import Plan
 from lambda_autoscaler.sim.journal import Entry, Happening
 from lambda_autoscaler.sim.run import ScanEntry, Trace
@@ -30,6 +30,7 @@ class Timeline:
         self._trace, self._expander = trace, expander
         self.running: Counter[str] = Counter()
         self.wanted: Counter[str] = Counter()
+        self.last_running: dict[str, float] = {}
         for entry in trace.entries:
             if entry.at < trace.start and entry.kind is Happening.POD_RUNNING:
                 self.running[_workload(entry)] += 1
@@ -72,6 +73,7 @@ class Timeline:
                 return Line(at, QUIET, f"{counted(number, 'pod')} unschedulable", detail.rstrip("."))
             case Happening.POD_RUNNING:
                 self.running[about] += number
+                self.last_running[about] = heap[-1].at
                 return Line(at, QUIET, f"{counted(number, 'more pod')} running", f"{self.running[about]} of {self.wanted[about]} running")
             case Happening.POD_EVICTED:
                 return Line(at, DOWN, f"{counted(number, 'pod')} evicted", about)
@@ -92,12 +94,21 @@ class Timeline:
             return Line(at, QUIET, "scan: nothing to do", _waiting(plan), tuple(scan.report.failures))
         grown = " ".join(increase_text(msgspec.structs.replace(item, group=short_name(item.group))) for item in plan.increases)
         removed = counted(len(plan.removals), "node") if plan.removals else ""
-        refusals = [f"{short_name(row.group)}: {row.why}" for row in group_rows(plan, self._expander) if row.why]
+        growing = {item.group for item in plan.increases}
+        refusals = [
+            f"{short_name(row.group)}: {row.why}" for row in group_rows(plan, self._expander) if row.why and row.group not in growing
+        ]
         more = ([scale_up_line(plan.increases)] if plan.increases else []) + refusals + list(scan.report.failures)
-        return Line(at, UP if grown else DOWN, f"scan: {grown or removed}", "; ".join(pod_lines(plan)[:1]), tuple(more))
+        return Line(at, UP if grown else DOWN, f"scan: {grown or removed}", _purpose(plan), tuple(more))
 
 
 _ABOUT_PODS = frozenset({Happening.POD_RUNNING, Happening.POD_UNSCHEDULABLE, Happening.POD_EVICTED, Happening.WORKLOAD_SCALED})
+
+
+def _purpose(plan: Plan) -> str:
+    helped = sum(len(item.pods) for item in plan.pods if item.outcome == "triggered")
+    nodes = sum(item.target - item.current for item in plan.increases)
+    return f"{counted(nodes, 'node')} for {counted(helped, 'pod')}" if helped else ""
 
 
 def _waiting(plan: Plan) -> str:
@@ -105,7 +116,7 @@ def _waiting(plan: Plan) -> str:
     coming = sum(max(0, group.target - group.ready) for group in plan.groups)
     if not pods:
         return f"{counted(coming, 'node')} on the way" if coming else ""
-    return f"{counted(pods, 'pod')} waiting, {counted(coming, 'node')} on the way" if coming else f"{counted(pods, 'pod')} waiting"
+    return f"{counted(pods, 'pod')} wait for {counted(coming, 'node')} on the way" if coming else f"{counted(pods, 'pod')} waiting"
 
 
 def _workload(entry: Entry) -> str:

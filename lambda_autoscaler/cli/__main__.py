@@ -1,0 +1,37 @@
+"""The ``lambda-autoscaler`` command.
+
+Whatever goes wrong is one line on standard error and exit code 2. click and rich come with the extra ``cli``; without them the command
+says how to get them.
+"""
+
+import os
+import sys
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        from lambda_autoscaler.cli.verbs import run  # noqa: PLC0415 - without the extra there is no click to import
+    except ModuleNotFoundError as fault:
+        sys.exit(_without_extra(fault))
+    try:
+        code = run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader left, as in `plan | head`: nothing more to say, and no complaint from the interpreter's last flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)
+
+
+def _without_extra(fault: ModuleNotFoundError) -> int:
+    if (fault.name or "").startswith("lambda_autoscaler"):
+        raise fault
+    sys.stderr.write(
+        f"lambda-autoscaler: {fault.name} is not installed: pip install 'eks-autoscaling[cli]' brings what the command needs\n"
+    )
+    return 2
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""The verbs and their flags. What a verb shows is in the module of its name."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from rich.console import Console
+
+from lambda_autoscaler.cli import demo, explain, plan
+from lambda_autoscaler.cli.screen import Screen, program_name
+from lambda_autoscaler.cli.source import LiveTarget, Source, live, record, snapshot
+from lambda_autoscaler.core.answers import Scene
+from lambda_autoscaler.ports import AutoscalerError, BadInput
+
+FAILED = 2
+SOMETHING_TO_DO = 3
+INTERRUPTED = 130
+_Command = Callable[..., Any]
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command and return its exit code."""
+    try:
+        code = command.main(list(arguments), prog_name="lambda-autoscaler", standalone_mode=False)
+    except click.ClickException as fault:
+        return _failed(fault.format_message())
+    except AutoscalerError as fault:
+        return _failed(str(fault))
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    return code if isinstance(code, int) else 0
+
+
+def _failed(message: str) -> int:
+    sys.stderr.write(f"lambda-autoscaler: {' '.join(message.split())}\n")
+    return FAILED
+
+
+class Look(msgspec.Struct, frozen=True):
+    """How output is to look."""
+
+    no_color: bool = False
+    everything: bool = False
+
+    def screen(self) -> Screen:
+        """Standard output in that look. NO_COLOR is rich's own business."""
+        return Screen(Console(no_color=self.no_color or None, highlight=False, soft_wrap=False), self.everything)
+
+
+def _look_flags(function: _Command) -> _Command:
+    function = click.option("--all", "everything", is_flag=True, help="Show all rows, however many.")(function)
+    return click.option("--no-color", is_flag=True, help="No colours; the variable NO_COLOR does the same.")(function)
+
+
+def _live_flags(function: _Command) -> _Command:
+    function = click.option("--cluster-name", default="", help="EKS cluster; the one of the kubeconfig's context when left out.")(function)
+    function = click.option("--region", default="", help="AWS region; the profile's when left out.")(function)
+    function = click.option("--profile", default="", help="AWS profile; the default credentials when left out.")(function)
+    return click.option("--context", default="", help="Context of the kubeconfig; the current one when left out.")(function)
+
+
+def _force_flag(function: _Command) -> _Command:
+    return click.option("--force", "replace", is_flag=True, help="Replace an older snapshot in that folder.")(function)
+
+
+def _setting_flags(function: _Command) -> _Command:
+    text = "A Cluster Autoscaler flag by its upstream name, such as expander=priority. May be repeated."
+    return click.option("--set", "settings", multiple=True, metavar="FLAG=VALUE", callback=_pairs, help=text)(function)
+
+
+def _pairs(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    unusable = [value for value in values if "=" not in value]
+    if unusable:
+        raise click.BadParameter(f"{unusable[0]!r} is not FLAG=VALUE (example: --set scale-down-unneeded-time=5m)")
+    return dict(value.split("=", 1) for value in values)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False, invoke_without_command=True)
+@click.version_option(package_name="eks-autoscaling", prog_name="lambda-autoscaler")
+@click.pass_context
+def command(context: click.Context) -> None:
+    """Capacity for Amazon EKS: plan, explain and record what the autoscaler would do. Only `demo` changes anything, and it plays."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+@command.command("demo")
+@click.option("--snapshot", "folder", type=click.Path(path_type=Path), help="Write the cluster as it is just before the scan that scales.")
+@click.option("--speed", type=click.FloatRange(min=0), default=None, help="Simulated seconds a second; 0 plays at once. [60 on a terminal]")
+@_force_flag
+@_setting_flags
+@_look_flags
+def demo_verb(**flags: Any) -> None:
+    """Play the tutorial (2 to 20 replicas on Spot) in an embedded simulated cluster. Needs no account."""
+    demo.play_tutorial(_look(flags).screen(), demo.Wishes(flags["settings"], flags["folder"], flags["replace"], flags["speed"]))
+
+
+@command.command("plan")
+@click.argument("folder", metavar="[SNAPSHOT_DIR]", required=False, type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Choice(["table", "json", "yaml"]), default="table", show_default=True)
+@click.option("--exit-code", is_flag=True, help=f"Exit {SOMETHING_TO_DO} when there is something to do, 0 when there is not.")
+@_setting_flags
+@_live_flags
+@_look_flags
+def plan_verb(folder: Path | None, output: str, exit_code: bool, **flags: Any) -> int:
+    """Decide once and show it; nothing is changed. From a snapshot folder, or from the live cluster when none is given."""
+    decided = plan.decision(_source(folder, flags))
+    plan.show(_look(flags).screen(), decided, output)
+    return SOMETHING_TO_DO if exit_code and plan.has_work(decided.scene.plan) else 0
+
+
+@command.command("snapshot")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@_force_flag
+@_setting_flags
+@_live_flags
+@_look_flags
+def snapshot_verb(folder: Path, **flags: Any) -> None:
+    """Write what a scan reads of the live cluster into a folder, to plan from it offline or to attach it to an issue."""
+    record(_source(None, flags), folder, replace=flags["replace"])
+    screen = _look(flags).screen()
+    screen.line(f"Written to {folder}. To plan from it:", mark="✓")
+    screen.copyable(f"  {program_name()} plan {folder}")
+
+
+@command.command("explain")
+@click.argument("object_name", metavar="pod/NAMESPACE/NAME|node/NAME|group/NAME")
+@click.option("--snapshot", "folder", type=click.Path(path_type=Path), help="Snapshot folder; the live cluster when left out.")
+@_setting_flags
+@_live_flags
+@_look_flags
+def explain_verb(object_name: str, folder: Path | None, **flags: Any) -> None:
+    """Why a pod, a node or a node group is treated as it is."""
+    question = explain.question(object_name)
+    scene: Scene = plan.decision(_source(folder, flags)).scene
+    explain.show(_look(flags).screen(), scene, question)
+
+
+def _source(folder: Path | None, flags: dict[str, Any]) -> Source:
+    target = LiveTarget(**{name: flags[name] for name in ("context", "profile", "region", "cluster_name")})
+    if folder is None:
+        return live(target, flags["settings"])
+    named = [f"--{name.replace('_', '-')}" for name, value in msgspec.structs.asdict(target).items() if value]
+    if named:
+        raise BadInput(f"{', '.join(named)} and the snapshot {folder} exclude each other: a snapshot is read offline")
+    return snapshot(folder, flags["settings"])
+
+
+def _look(flags: dict[str, Any]) -> Look:
+    return Look(flags["no_color"], flags["everything"])
