@@ -28,7 +28,8 @@ from tests.cluster.eks_access import EksAccess, utc_now
 from tests.cluster.eks_clusters import EksClusters
 from tests.cluster.eks_node_groups import EksNodeGroups
 from tests.cluster.group_capacity import Clock, GroupCapacity
-from tests.cluster.principals import ADMINISTRATOR, Credentials, Principal, Principals
+from tests.cluster.iam_evaluation import Access
+from tests.cluster.principals import ACCOUNT, ADMINISTRATOR, Credentials, Principal, Principals
 
 REGION = "us-east-1"
 
@@ -42,6 +43,7 @@ class AwsWorld:
         self._clients: dict[tuple[str, str, str], Any] = {}
         self._lock = threading.Lock()
         self._principals = Principals(self._moto)
+        self._guard = Guard(self._principals, self._moto)
         self._capacity = GroupCapacity(self._moto, clock)
         self._clusters = EksClusters(self._moto)
         self._access = EksAccess(self._moto, self._authentication_mode, clock)
@@ -52,8 +54,7 @@ class AwsWorld:
         # moto's server would print a line for each request.
         logging.getLogger("werkzeug").setLevel(logging.WARNING)
         self._moto_server.start()
-        guard = Guard(self._principals, self._moto)
-        self._shim = Shim(self._moto_url, self._principals, guard, self._answers())
+        self._shim = Shim(self._moto_url, self._principals, self._guard, self._answers())
         self._server = make_server("127.0.0.1", 0, self._shim, threaded=True)
         threading.Thread(target=self._server.serve_forever, daemon=True, name="aws-world").start()
         self.reset()
@@ -110,6 +111,16 @@ class AwsWorld:
         answer = self._principals.assume(role_arn, session_name, ("Service", service), context or {})
         keys = answer["Credentials"]
         return Credentials(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
+
+    def may_invoke(self, role_arn: str, function_arn: str) -> None:
+        """AwsError unless EventBridge Scheduler, for a schedule of this account's default group, may take the role and invoke the function.
+
+        moto cannot carry the call out; this is the check that would stand before it.
+        """
+        source = {"aws:SourceAccount": ACCOUNT, "aws:SourceArn": f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule-group/default"}
+        answer = self._principals.assume(role_arn, "scheduler", ("Service", "scheduler.amazonaws.com"), source)
+        caller = answer["AssumedRoleUser"]["Arn"]
+        self._guard.require(caller.split("/")[1], caller, Access("lambda:InvokeFunction", function_arn, {}), "rest-json")
 
     def set_cluster_endpoint(self, name: str, endpoint: str, ca_pem: bytes) -> None:
         """Let DescribeCluster name a real control plane: its URL and the PEM of its certificate authority."""
