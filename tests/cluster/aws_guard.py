@@ -32,10 +32,13 @@ class Guard:
         if principal.role_name is None or action in _UNGUARDED:
             return
         resource, tags = self._touched(request)
-        access = Access(action, resource, _context(principal, request, tags))
-        decision = decide(self._principals.policies_of(principal.role_name), access)
+        self.require(principal.role_name, principal.arn, Access(action, resource, _context(principal, request, tags)), request.protocol)
+
+    def require(self, role_name: str, caller: str, access: Access, protocol: str) -> None:
+        """AwsError in the form of ``protocol`` when the policies of the role do not allow ``caller`` this ``access``."""
+        decision = decide(self._principals.policies_of(role_name), access)
         if decision is not Decision.ALLOWED:
-            raise _refusal(principal, access, decision, request.protocol)
+            raise _refusal(caller, access, decision, protocol)
 
     def _touched(self, request: Parsed) -> Touched:
         params, place = request.params, f"{request.region}:{ACCOUNT}"
@@ -89,9 +92,9 @@ def _context(principal: Principal, request: Parsed, tags: dict[str, str]) -> dic
     return context
 
 
-def _refusal(principal: Principal, access: Access, decision: Decision, protocol: str) -> AwsError:
+def _refusal(caller: str, access: Access, decision: Decision, protocol: str) -> AwsError:
     reason = decision.value.format(action=access.action)
-    sentence = f"User: {principal.arn} is not authorized to perform: {access.action} on resource: {access.resource} {reason}"
+    sentence = f"User: {caller} is not authorized to perform: {access.action} on resource: {access.resource} {reason}"
     if protocol == "ec2":
         return AwsError("UnauthorizedOperation", f"You are not authorized to perform this operation. {sentence}", 403)
     code = "AccessDenied" if protocol in ("query", "rest-xml") else "AccessDeniedException"

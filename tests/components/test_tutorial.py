@@ -253,17 +253,21 @@ def test_only_lambda_may_take_the_functions_role(tutorial: Deployment, tutorial_
 
 
 def test_the_schedules_role_invokes_the_function_and_nothing_else(tutorial: Deployment, tutorial_world: AwsWorld) -> None:
-    schedule = tutorial_world.client("scheduler").get_schedule(Name=tutorial.outputs["schedule_name"])
+    target = tutorial_world.client("scheduler").get_schedule(Name=tutorial.outputs["schedule_name"])["Target"]
+    tutorial_world.may_invoke(target["RoleArn"], target["Arn"])
+    with pytest.raises(AwsError, match="is not authorized to perform: lambda:InvokeFunction"):
+        tutorial_world.may_invoke(target["RoleArn"], target["Arn"] + "-other")
     ours = {"aws:SourceAccount": "123456789012", "aws:SourceArn": "arn:aws:scheduler:us-east-1:123456789012:schedule-group/default"}
-    credentials = tutorial_world.credentials_of(schedule["Target"]["RoleArn"], "scheduler.amazonaws.com", context=ours)
-    client = tutorial_world.client("lambda", credentials)
-    with pytest.raises(ClientError, match="is not authorized to perform: lambda:InvokeFunction"):
-        client.invoke(FunctionName="another")
+    credentials = tutorial_world.credentials_of(target["RoleArn"], "scheduler.amazonaws.com", context=ours)
     with pytest.raises(ClientError, match="is not authorized to perform: lambda:GetFunction"):
-        client.get_function(FunctionName=tutorial.outputs["function_name"])
-    theirs = {**ours, "aws:SourceAccount": "999999999999"}
+        tutorial_world.client("lambda", credentials).get_function(FunctionName=tutorial.outputs["function_name"])
+
+
+def test_nobody_elses_schedule_may_use_the_role(tutorial: Deployment, tutorial_world: AwsWorld) -> None:
+    target = tutorial_world.client("scheduler").get_schedule(Name=tutorial.outputs["schedule_name"])["Target"]
+    theirs = {"aws:SourceAccount": "999999999999", "aws:SourceArn": "arn:aws:scheduler:us-east-1:999999999999:schedule-group/default"}
     with pytest.raises(AwsError, match="not authorized to perform: sts:AssumeRole"):
-        tutorial_world.credentials_of(schedule["Target"]["RoleArn"], "scheduler.amazonaws.com", context=theirs)
+        tutorial_world.credentials_of(target["RoleArn"], "scheduler.amazonaws.com", context=theirs)
 
 
 def test_the_schedule_waits_for_the_permissions_of_a_scan(tutorial: Deployment) -> None:
