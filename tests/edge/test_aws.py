@@ -1,0 +1,175 @@
+"""The AWS client against moto, and its border."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import msgspec
+import pytest
+from botocore.stub import Stubber
+from moto import mock_aws
+
+from lambda_autoscaler.core import amazon
+from lambda_autoscaler.core.options import GroupSpec, Options, TagFilter
+from lambda_autoscaler.edge.aws import AwsClient
+from lambda_autoscaler.edge.aws_errors import at_the_border
+from lambda_autoscaler.ports import AutoscalerError, BadInput, Denied, NotFound, Refused, Throttled, Unreachable
+
+pytestmark = pytest.mark.aws
+
+OPTIONS = Options(cluster_name="demo")
+OURS = {"k8s.io/cluster-autoscaler/enabled": "true", "k8s.io/cluster-autoscaler/demo": "owned"}
+
+
+@pytest.fixture(autouse=True)
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name, value in {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_DEFAULT_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        yield
+
+
+@pytest.fixture
+def template() -> str:
+    made = boto3.client("ec2").create_launch_template(LaunchTemplateName="workers", LaunchTemplateData={"InstanceType": "m5.xlarge"})
+    return str(made["LaunchTemplate"]["LaunchTemplateId"])
+
+
+def make_group(name: str, template: str, tags: dict[str, str], desired: int = 1) -> None:
+    boto3.client("autoscaling").create_auto_scaling_group(
+        AutoScalingGroupName=name,
+        LaunchTemplate={"LaunchTemplateId": template, "Version": "$Latest"},
+        MinSize=0,
+        MaxSize=5,
+        DesiredCapacity=desired,
+        AvailabilityZones=["us-east-1a"],
+        Tags=[{"Key": key, "Value": value, "ResourceId": name, "ResourceType": "auto-scaling-group"} for key, value in tags.items()],
+    )
+
+
+def found(client: AwsClient) -> list[str]:
+    return [group["AutoScalingGroupName"] for page in client.groups() for group in json.loads(page)["AutoScalingGroups"]]
+
+
+def test_only_groups_with_every_discovery_tag_are_found(template: str) -> None:
+    make_group("ours", template, OURS)
+    make_group("half", template, {"k8s.io/cluster-autoscaler/enabled": "true"})
+    make_group("other-cluster", template, {"k8s.io/cluster-autoscaler/enabled": "true", "k8s.io/cluster-autoscaler/prod": "owned"})
+    assert found(AwsClient(OPTIONS)) == ["ours"]
+
+
+def test_a_tag_with_a_value_must_have_it(template: str) -> None:
+    make_group("blue", template, {"shard": "blue"})
+    make_group("green", template, {"shard": "green"})
+    options = Options(cluster_name="demo", node_group_auto_discovery=(TagFilter("shard", "green"),))
+    assert found(AwsClient(options)) == ["green"]
+
+
+def test_explicit_groups_need_no_tags(template: str) -> None:
+    make_group("named", template, {})
+    make_group("tagged", template, OURS)
+    assert found(AwsClient(Options(cluster_name="demo", nodes=(GroupSpec(0, 3, "named"),)))) == ["named"]
+
+
+def test_more_groups_than_a_page_are_all_found(template: str) -> None:
+    for number in range(103):
+        make_group(f"group-{number:03}", template, OURS, desired=0)
+    assert len(found(AwsClient(OPTIONS))) == 103
+
+
+def test_an_answer_reads_as_a_wire_object(template: str) -> None:
+    make_group("ours", template, OURS, desired=2)
+    (page,) = AwsClient(OPTIONS).groups()
+    (group,) = msgspec.json.decode(page, type=amazon.AutoScalingGroups).auto_scaling_groups
+    assert (group.desired_capacity, group.max_size, len(group.instances)) == (2, 5, 2)
+
+
+def test_desired_capacity_is_set_absolutely(template: str) -> None:
+    make_group("ours", template, OURS)
+    client = AwsClient(OPTIONS)
+    client.set_desired_capacity("ours", 4)
+    client.set_desired_capacity("ours", 4)
+    (page,) = client.groups()
+    assert json.loads(page)["AutoScalingGroups"][0]["DesiredCapacity"] == 4
+
+
+def test_a_terminated_instance_is_not_replaced(template: str) -> None:
+    make_group("ours", template, OURS, desired=2)
+    client = AwsClient(OPTIONS)
+    (page,) = client.groups()
+    client.terminate(json.loads(page)["AutoScalingGroups"][0]["Instances"][0]["InstanceId"])
+    (page,) = client.groups()
+    assert json.loads(page)["AutoScalingGroups"][0]["DesiredCapacity"] == 1
+
+
+def test_an_unknown_instance_type_does_not_hide_the_others() -> None:
+    answer = json.loads(AwsClient(OPTIONS).instance_types(["m5.xlarge", "m99.huge"]))
+    assert [info["InstanceType"] for info in answer["InstanceTypes"]] == ["m5.xlarge"]
+
+
+def test_things_that_are_gone_are_none() -> None:
+    boto3.client("eks").create_cluster(name="demo", roleArn="arn:aws:iam::123456789012:role/c", resourcesVpcConfig={})
+    client = AwsClient(OPTIONS)
+    assert client.nodegroup("nobody") is None
+    assert client.launch_template_versions("lt-0123456789abcdef0", "1") is None
+    assert client.launch_template_versions("nobody", "$Default") is None
+    assert client.launch_configuration("nobody") is None
+
+
+def test_a_launch_template_is_found_by_id_and_by_name(template: str) -> None:
+    client = AwsClient(OPTIONS)
+    for key in (template, "workers"):
+        answer = json.loads(client.launch_template_versions(key, "$Default") or b"{}")
+        assert answer["LaunchTemplateVersions"][0]["LaunchTemplateData"]["InstanceType"] == "m5.xlarge"
+
+
+def test_a_missing_cluster_is_named() -> None:
+    with pytest.raises(NotFound, match="eks:DescribeCluster"):
+        AwsClient(OPTIONS).describe_cluster()
+
+
+def test_a_node_group_is_asked_for_again_after_six_minutes() -> None:
+    clock = [0.0]
+    client = AwsClient(OPTIONS, clock=lambda: clock[0])
+    answer: dict[str, Any] = {"nodegroup": {"nodegroupName": "spot"}}
+    with Stubber(client.client("eks")) as stub:
+        stub.add_response("describe_nodegroup", answer)
+        stub.add_response("describe_nodegroup", {"nodegroup": {"nodegroupName": "spot", "status": "ACTIVE"}})
+        for now, status in ((0.0, None), (359.0, None), (360.0, "ACTIVE")):
+            clock[0] = now
+            assert json.loads(client.nodegroup("spot") or b"{}")["nodegroup"].get("status") == status
+        stub.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "error", "words"),
+    [
+        ("AccessDenied", "User x is not authorized", Denied, "Allow autoscaling:SetDesiredCapacity"),
+        ("ExpiredToken", "expired", Denied, "credentials"),
+        ("Throttling", "Rate exceeded", Throttled, "Rate exceeded"),
+        ("ValidationError", "AutoScalingGroup name not found - null", NotFound, "not found"),
+        ("ValidationError", "New SetDesiredCapacity value 9 is above max value 5", Refused, "above max"),
+        ("ScalingActivityInProgress", "busy", Refused, "ScalingActivityInProgress"),
+    ],
+)
+def test_each_refusal_is_named(code: str, message: str, error: type[AutoscalerError], words: str) -> None:
+    client = AwsClient(OPTIONS)
+    with Stubber(client.client("autoscaling")) as stub, pytest.raises(error, match=words):
+        stub.add_client_error("set_desired_capacity", code, message)
+        client.set_desired_capacity("ours", 2)
+
+
+def test_an_endpoint_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from botocore.exceptions import EndpointConnectionError
+
+    with pytest.raises(Unreachable, match=r"autoscaling:DescribeAutoScalingGroups at https://autoscaling"):
+        with at_the_border("autoscaling", "DescribeAutoScalingGroups", "https://autoscaling.us-east-1.amazonaws.com"):
+            raise EndpointConnectionError(endpoint_url="https://autoscaling.us-east-1.amazonaws.com")
+
+
+def test_a_missing_region_is_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    with pytest.raises(BadInput, match="AWS_REGION"):
+        AwsClient(OPTIONS, boto3.Session()).client("autoscaling")
