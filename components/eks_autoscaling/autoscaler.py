@@ -11,6 +11,7 @@ Odd parts:
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
@@ -89,6 +90,7 @@ class Autoscaler(pulumi.ComponentResource):
         variables = settings.environment(args["cluster"]["name"], args.get("settings", {}))
         self._name = name
         self._tags = args.get("tags", {})
+        self._manifests = _rbac(args.get("settings", {}))
         self._child = pulumi.ResourceOptions(parent=self)
         logs = self._logs(args)
         role, permissions = self._role(args["cluster"], logs)
@@ -161,7 +163,7 @@ class Autoscaler(pulumi.ComponentResource):
             opts=self._child,
         )
         provider = args.get("kubernetes_provider")
-        declared = kubernetes_access.declare(self, self._name, provider) if provider is not None else []
+        declared = kubernetes_access.declare(self, self._name, self._manifests, provider) if provider is not None else []
         return [entry, *declared]
 
     def _schedule(self, args: AutoscalerArgs, function: aws.lambda_.Function, needs: list[pulumi.Resource]) -> aws.scheduler.Schedule:
@@ -210,7 +212,7 @@ class Autoscaler(pulumi.ComponentResource):
         self.schedule_name = schedule.name
         self.schedule_arn = schedule.arn
         self.log_group_name = logs.name
-        self.manifests = pulumi.Output.from_input(rbac.manifests())
+        self.manifests = pulumi.Output.from_input(self._manifests)
         outputs = ("function_name", "function_arn", "role_arn", "schedule_name", "schedule_arn", "log_group_name")
         self.register_outputs({output: getattr(self, output) for output in (*outputs, "manifests")})
 
@@ -225,6 +227,10 @@ def _check(args: AutoscalerArgs) -> None:
         raise ArgumentError("reserved_concurrency", args.get("reserved_concurrency"), "use 1, 0 to stop scans, or -1 to reserve nothing")
     if args.get("log_level", "INFO") not in LOG_LEVELS:
         raise ArgumentError("log_level", args.get("log_level"), f"use one of {', '.join(LOG_LEVELS)}")
+
+
+def _rbac(chosen: Mapping[str, Any]) -> list[rbac.Manifest]:
+    return rbac.manifests(chosen.get("namespace", rbac.NAMESPACE), chosen.get("status-config-map-name", rbac.STATUS_CONFIG_MAP))
 
 
 def _powertools(args: AutoscalerArgs) -> dict[str, str]:

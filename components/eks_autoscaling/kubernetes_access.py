@@ -6,10 +6,10 @@ import pulumi_kubernetes as kubernetes
 from eks_autoscaling import rbac
 
 
-def declare(parent: pulumi.Resource, name: str, provider: kubernetes.Provider) -> list[pulumi.Resource]:
-    """The four RBAC objects as children of ``parent``; ``name`` starts their logical names."""
+def declare(parent: pulumi.Resource, name: str, manifests: list[rbac.Manifest], provider: kubernetes.Provider) -> list[pulumi.Resource]:
+    """The RBAC objects of ``manifests`` as children of ``parent``; ``name`` starts their logical names."""
     options = pulumi.ResourceOptions(parent=parent, provider=provider)
-    return [_declare(f"{name}-{manifest['kind'].lower()}", manifest, options) for manifest in rbac.manifests()]
+    return [_declare(f"{name}-{manifest['kind'].lower()}", manifest, options) for manifest in manifests]
 
 
 def _declare(name: str, manifest: rbac.Manifest, options: pulumi.ResourceOptions) -> pulumi.Resource:

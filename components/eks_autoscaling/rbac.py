@@ -16,18 +16,21 @@ LEASE = "eks-autoscaling"
 Manifest = dict[str, Any]
 
 
-def manifests() -> list[Manifest]:
-    """ClusterRole, ClusterRoleBinding, Role and RoleBinding, in the order in which they can be applied."""
+def manifests(namespace: str = NAMESPACE, status_config_map: str = STATUS_CONFIG_MAP) -> list[Manifest]:
+    """ClusterRole, ClusterRoleBinding, Role and RoleBinding, in the order in which they can be applied.
+
+    ``namespace`` and ``status_config_map`` are the settings ``namespace`` and ``status-config-map-name``.
+    """
+    inside = {"name": GROUP, "namespace": namespace}
     return [
         {"apiVersion": _API, "kind": "ClusterRole", "metadata": {"name": GROUP}, "rules": _cluster_rules()},
         _binding("ClusterRole", {"name": GROUP}),
-        {"apiVersion": _API, "kind": "Role", "metadata": _IN_NAMESPACE, "rules": _namespace_rules()},
-        _binding("Role", _IN_NAMESPACE),
+        {"apiVersion": _API, "kind": "Role", "metadata": inside, "rules": _namespace_rules(status_config_map)},
+        _binding("Role", inside),
     ]
 
 
 _API = "rbac.authorization.k8s.io/v1"
-_IN_NAMESPACE = {"name": GROUP, "namespace": NAMESPACE}
 
 
 def _cluster_rules() -> list[dict[str, Any]]:
@@ -48,11 +51,11 @@ def _cluster_rules() -> list[dict[str, Any]]:
     ]
 
 
-def _namespace_rules() -> list[dict[str, Any]]:
+def _namespace_rules(status_config_map: str) -> list[dict[str, Any]]:
     # RBAC cannot restrict create by name: the object does not exist yet.
     return [
         _rule("", ["configmaps"], ["create"]),
-        _rule("", ["configmaps"], ["get", "update"], [STATUS_CONFIG_MAP, STATE_CONFIG_MAP]),
+        _rule("", ["configmaps"], ["get", "update"], [status_config_map, STATE_CONFIG_MAP]),
         _rule("", ["configmaps"], ["get"], [PRIORITY_CONFIG_MAP]),
         _rule("coordination.k8s.io", ["leases"], ["create"]),
         _rule("coordination.k8s.io", ["leases"], ["get", "update"], [LEASE]),

@@ -36,6 +36,17 @@ def test_without_a_kubernetes_provider_the_manifests_are_exported_and_nothing_is
     assert not [resource for resource in deployment.resources if resource.type.startswith("kubernetes:")]
 
 
+def test_rbac_follows_the_settings_that_move_the_autoscalers_objects() -> None:
+    def program() -> None:
+        archive = pulumi.AssetArchive({"handler.py": pulumi.StringAsset("")})
+        moved = {"namespace": "scaling", "status-config-map-name": "status"}
+        pulumi.export("manifests", Autoscaler("autoscaler", {"cluster": programs.REF, "code": archive, "settings": moved}).manifests)
+
+    inside = [manifest for manifest in preview(program, {}).outputs["manifests"] if manifest["kind"] in ("Role", "RoleBinding")]
+    assert {manifest["metadata"]["namespace"] for manifest in inside} == {"scaling"}
+    assert ["status", "eks-autoscaling-state"] in [rule.get("resourceNames") for rule in inside[0]["rules"]]
+
+
 def test_accounts_without_concurrency_to_spare_reserve_none() -> None:
     assert programs.autoscaler(reserved_concurrency=-1).one(FUNCTION).inputs["reservedConcurrentExecutions"] == -1
 
