@@ -19,6 +19,7 @@ from rich.text import Text
 NAME = "lambda-autoscaler"
 ROWS_SHOWN = 20
 DETAIL_COLUMN, DETAIL_INDENT = 40, 9
+LEAST_FOLDED = 14
 STYLES = {"▲": "bold green", "▼": "bold yellow", "✗": "bold red", "✓": "bold green"}
 _Row = TypeVar("_Row")
 
@@ -85,7 +86,12 @@ class Screen:
         )
         for column in columns:
             table.add_column(
-                column.title, justify="right" if column.right else "left", no_wrap=not column.folds, style=column.style, overflow="fold"
+                column.title,
+                justify="right" if column.right else "left",
+                no_wrap=not column.folds,
+                min_width=LEAST_FOLDED if column.folds else None,
+                style=column.style,
+                overflow="fold",
             )
         listed = list(rows)
         for row in self.cut(listed):

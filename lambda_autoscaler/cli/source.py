@@ -85,6 +85,8 @@ def snapshot(folder: Path, settings: Mapping[str, str]) -> Source:
 
 def record(source: Source, folder: Path, *, replace: bool) -> None:
     """Read what a scan would read and write it into a folder; an older snapshot there gives way if ``replace``. Raises BadInput."""
+    if not replace and folder.is_dir() and any(folder.iterdir()):
+        raise BadInput(f"{folder} is not empty: name another folder, or add --force to replace the snapshot in it")
     writer = SnapshotWriter(source.kube, source.aws)
     observe(writer.kube, writer.aws, source.options)
     writer.write(folder, Moment(source.flags, source.now, source.memory), force=replace)

@@ -82,12 +82,12 @@ def _pairs(_context: click.Context, _parameter: click.Parameter, values: tuple[s
 @click.version_option(package_name="eks-autoscaling", prog_name="lambda-autoscaler")
 @click.pass_context
 def command(context: click.Context) -> None:
-    """Capacity for Amazon EKS: plan, explain and record what the autoscaler would do. Only `demo` changes anything, and it plays."""
+    """Node capacity for Amazon EKS: plan, explain and record what the autoscaler would do. No verb changes a cluster."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
 
-@command.command("demo")
+@command.command("demo", short_help="Play the tutorial in an embedded simulated cluster.")
 @click.option("--snapshot", "folder", type=click.Path(path_type=Path), help="Write the cluster as it is just before the scan that scales.")
 @click.option("--speed", type=click.FloatRange(min=0), default=None, help="Simulated seconds a second; 0 plays at once. [60 on a terminal]")
 @_force_flag
@@ -98,7 +98,7 @@ def demo_verb(**flags: Any) -> None:
     demo.play_tutorial(_look(flags).screen(), demo.Wishes(flags["settings"], flags["folder"], flags["replace"], flags["speed"]))
 
 
-@command.command("plan")
+@command.command("plan", short_help="Decide once and show it; nothing is changed.")
 @click.argument("folder", metavar="[SNAPSHOT_DIR]", required=False, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Choice(["table", "json", "yaml"]), default="table", show_default=True)
 @click.option("--exit-code", is_flag=True, help=f"Exit {SOMETHING_TO_DO} when there is something to do, 0 when there is not.")
@@ -112,7 +112,7 @@ def plan_verb(folder: Path | None, output: str, exit_code: bool, **flags: Any) -
     return SOMETHING_TO_DO if exit_code and plan.has_work(decided.scene.plan) else 0
 
 
-@command.command("snapshot")
+@command.command("snapshot", short_help="Record the live cluster, to plan from it offline.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @_force_flag
 @_setting_flags
@@ -126,7 +126,7 @@ def snapshot_verb(folder: Path, **flags: Any) -> None:
     screen.copyable(f"  {program_name()} plan {folder}")
 
 
-@command.command("explain")
+@command.command("explain", short_help="Why a pod, a node or a group is treated as it is.")
 @click.argument("object_name", metavar="pod/NAMESPACE/NAME|node/NAME|group/NAME")
 @click.option("--snapshot", "folder", type=click.Path(path_type=Path), help="Snapshot folder; the live cluster when left out.")
 @_setting_flags

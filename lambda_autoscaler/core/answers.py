@@ -5,9 +5,9 @@ Like ``explain.py``, this renders values that the decision left behind; it decid
 
 import msgspec
 
-from lambda_autoscaler.core.explain import counted, increase_text, plain_reason, short_name, upstream_reasons, workload_name
+from lambda_autoscaler.core.explain import counted, plain_reason, short_name, upstream_reasons, workload_name
 from lambda_autoscaler.core.model import CPU, MEMORY, PODS, Cluster, Node, PodRef, PodShape
-from lambda_autoscaler.core.plan import GroupStatus, Misfit, PendingPods, Plan
+from lambda_autoscaler.core.plan import GroupStatus, Increase, Misfit, PendingPods, Plan
 from lambda_autoscaler.core.units import format_duration, format_resource
 
 YES, NO, UP, DOWN, NOTE = "✓", "✗", "▲", "▼", " "
@@ -61,7 +61,7 @@ def _waiting_pod(scene: Scene, waiting: PendingPods, pod: PodRef) -> Answer:
     if waiting.outcome == "schedulable":
         reasons.append(Reason(YES, "room", "it fits on a node that is there or on its way"))
     if waiting.outcome == "triggered":
-        reasons += [Reason(UP, short_name(item.group), f"grows for it: {increase_text(item)}") for item in scene.plan.increases]
+        reasons += [Reason(UP, short_name(item.group), f"grows for it, {_sizes(item)}") for item in scene.plan.increases]
     if waiting.outcome == "waiting":
         reasons.append(Reason(NOTE, "later", "a group could take it, but another was chosen first; the next scan looks again"))
     reasons += [Reason(NO, short_name(group), _refusal(misfit)) for group, misfit in waiting.reasons]
@@ -69,6 +69,10 @@ def _waiting_pod(scene: Scene, waiting: PendingPods, pod: PodRef) -> Answer:
         known = {group for group, _ in waiting.reasons}
         reasons += [Reason(NO, short_name(group), _refusal(misfit)) for group, misfit in scene.plan.skipped_groups if group not in known]
     return Answer(title, tuple(reasons))
+
+
+def _sizes(increase: Increase) -> str:
+    return f"{increase.current}->{increase.target} (max: {increase.maximum})"
 
 
 def _requests(shape: PodShape) -> str:
@@ -122,12 +126,16 @@ def explain_group(scene: Scene, name: str) -> Answer | None:
     status = next((item for item in scene.plan.groups if name in (item.group, short_name(item.group))), None)
     if status is None:
         return None
-    title = f"group {status.group} · {status.target} asked for, {status.ready} ready · {status.minimum} to {status.maximum} nodes"
+    title = f"group {status.group} · {counted(status.target, 'node')} ({status.minimum} to {status.maximum})"
     return Answer(title, tuple(_health(status) + _part(scene.plan, status.group)))
 
 
 def _health(status: GroupStatus) -> list[Reason]:
-    reasons = [Reason(YES, "healthy", "") if status.healthy else Reason(NO, "unhealthy", f"{status.unready} not ready")]
+    reasons = [
+        Reason(YES, "healthy", f"{counted(status.ready, 'node')} ready")
+        if status.healthy
+        else Reason(NO, "unhealthy", f"{status.unready} not ready")
+    ]
     if status.backoff is not None:
         reasons.append(Reason(NO, "backing off", status.backoff.message))
     if status.unregistered:
@@ -136,7 +144,7 @@ def _health(status: GroupStatus) -> list[Reason]:
 
 
 def _part(plan: Plan, group: str) -> list[Reason]:
-    reasons = [Reason(UP, "grows", increase_text(item)) for item in plan.increases if item.group == group]
+    reasons = [Reason(UP, "grows", _sizes(item)) for item in plan.increases if item.group == group]
     reasons += [Reason(DOWN, "shrinks", f"{item.node}: {item.reason}") for item in plan.removals if item.group == group]
     for option in plan.options:
         if option.group == group and not option.chosen:
