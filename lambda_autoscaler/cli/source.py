@@ -67,7 +67,9 @@ def live(target: LiveTarget, settings: Mapping[str, str]) -> Source:
 
 def _session(target: LiveTarget, region_of_context: str) -> boto3.Session:
     try:
-        session = boto3.Session(profile_name=target.profile or None, region_name=target.region or None)
+        # boto3 reads AWS_DEFAULT_REGION alone; every newer SDK, and the AWS command line, reads AWS_REGION first.
+        region = target.region or os.environ.get("AWS_REGION")
+        session = boto3.Session(profile_name=target.profile or None, region_name=region or None)
         if session.region_name is None and region_of_context:
             return boto3.Session(profile_name=target.profile or None, region_name=region_of_context)
     except botocore.exceptions.BotoCoreError as fault:
