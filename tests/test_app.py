@@ -11,6 +11,7 @@ import pytest
 from lambda_autoscaler.app import Edges, ScanReport, scan
 from lambda_autoscaler.core.memory import Memory
 from lambda_autoscaler.core.plan import Notice, Plan
+from lambda_autoscaler.core.units import format_timestamp
 from lambda_autoscaler.edge.snapshot import SnapshotAws, SnapshotKube, open_snapshot
 from lambda_autoscaler.ports import AutoscalerError, BadInput, Conflict, Denied, Refused, Unreachable
 
@@ -71,6 +72,11 @@ class Aws(SnapshotAws):
         self.lost = False
         self.before_second_look: Callable[[], None] = lambda: None
         self.looks = 0
+        self.failed_at = ""
+
+    def activities(self, group: str) -> bytes:
+        failed = {"StartTime": self.failed_at, "StatusCode": "Failed", "StatusMessage": "no Spot capacity", "AutoScalingGroupName": group}
+        return json.dumps({"Activities": [failed] if self.failed_at else []}).encode()
 
     def groups(self) -> Iterator[bytes]:
         self.looks += 1
@@ -208,6 +214,15 @@ def test_a_scan_that_died_before_asking_asks_in_the_next_scan(world: World) -> N
     assert died.journal.of("desired") == [(SPOT, 7)]
 
 
+def test_capacity_that_aws_cannot_give_is_given_up_at_once(world: World) -> None:
+    world.scan()
+    world.aws.failed_at = format_timestamp(NOW + 30)
+    world.scan(NOW + 60)
+    assert world.journal.of("desired") == [(SPOT, 7), (SPOT, 2)]
+    assert "no Spot capacity" in world.store.memory.backoffs[SPOT].message
+    assert SPOT not in world.store.memory.requests
+
+
 def test_a_scan_that_finds_nothing_to_do_writes_nothing_to_aws(world: World) -> None:
     world.aws.desired[SPOT] = 7
     world.scan()
@@ -294,7 +309,7 @@ def test_without_a_tagged_group_the_tags_are_named(world: World) -> None:
     world.aws = Aws(world.journal)
     world.aws._options = options
     world.options = options
-    with pytest.raises(BadInput, match="k8s.io/cluster-autoscaler/enabled, k8s.io/cluster-autoscaler/elsewhere"):
+    with pytest.raises(BadInput, match=r"k8s\.io/cluster-autoscaler/enabled, k8s\.io/cluster-autoscaler/elsewhere"):
         world.scan()
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import boto3
 import msgspec
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 from moto import mock_aws
 
@@ -155,17 +156,20 @@ def test_a_node_group_is_asked_for_again_after_six_minutes() -> None:
 )
 def test_each_refusal_is_named(code: str, message: str, error: type[AutoscalerError], words: str) -> None:
     client = AwsClient(OPTIONS)
-    with Stubber(client.client("autoscaling")) as stub, pytest.raises(error, match=words):
+    with Stubber(client.client("autoscaling")) as stub:
         stub.add_client_error("set_desired_capacity", code, message)
-        client.set_desired_capacity("ours", 2)
+        with pytest.raises(error, match=words):
+            client.set_desired_capacity("ours", 2)
 
 
-def test_an_endpoint_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    from botocore.exceptions import EndpointConnectionError
-
-    with pytest.raises(Unreachable, match=r"autoscaling:DescribeAutoScalingGroups at https://autoscaling"):
-        with at_the_border("autoscaling", "DescribeAutoScalingGroups", "https://autoscaling.us-east-1.amazonaws.com"):
-            raise EndpointConnectionError(endpoint_url="https://autoscaling.us-east-1.amazonaws.com")
+def test_an_endpoint_that_does_not_answer_is_named() -> None:
+    lost = EndpointConnectionError(endpoint_url="https://autoscaling.us-east-1.amazonaws.com")
+    words = r"autoscaling:DescribeAutoScalingGroups at https://autoscaling"
+    with (
+        pytest.raises(Unreachable, match=words),
+        at_the_border("autoscaling", "DescribeAutoScalingGroups", "https://autoscaling.us-east-1.amazonaws.com"),
+    ):
+        raise lost
 
 
 def test_a_missing_region_is_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,7 +102,9 @@ def test_an_older_record_with_fewer_fields_loads() -> None:
 
 def test_a_record_too_large_for_a_config_map_sheds_what_can_be_found_again() -> None:
     template = RememberedTemplate({"label": "x" * 1000}, (Taint("k", "NoSchedule"),), (), (), NOW)
-    large = Memory(templates={f"group-{number}": template for number in range(1200)}, unremovable_until={"node": NOW}, unneeded_since={"a": NOW})
+    large = Memory(
+        templates={f"group-{number}": template for number in range(1200)}, unremovable_until={"node": NOW}, unneeded_since={"a": NOW}
+    )
     record = format_record(large)
     assert len(record) <= RECORD_LIMIT_BYTES
     assert parse_record(record, "here") == Memory(unneeded_since={"a": NOW})
