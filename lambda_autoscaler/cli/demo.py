@@ -11,7 +11,7 @@ from lambda_autoscaler.core.explain import counted, short_name
 from lambda_autoscaler.core.units import format_duration
 from lambda_autoscaler.settings import from_flags
 from lambda_autoscaler.sim.run import NodeLane, Trace, play
-from lambda_autoscaler.sim.scenario import Scenario, tutorial
+from lambda_autoscaler.sim.scenario import Scenario, read_scenario, tutorial
 from lambda_autoscaler.sim.specification import GroupSpecification
 from lambda_autoscaler.sim.timeline import Line, Timeline
 from lambda_autoscaler.sim.world import World
@@ -21,9 +21,13 @@ LEAST_CELLS, MOST_CELLS, BESIDE_LANES = 12, 60, 52
 
 
 class Wishes(msgspec.Struct, frozen=True):
-    """What the user asked for: settings by flag, a folder for the snapshot (``replace`` an older one there), simulated seconds a second."""
+    """What the user asked for.
+
+    Settings by flag, a file with another story, a folder for the snapshot (``replace`` an older one there), simulated seconds a second.
+    """
 
     settings: dict[str, str]
+    story: Path | None = None
     folder: Path | None = None
     replace: bool = False
     speed: float | None = None
@@ -31,7 +35,8 @@ class Wishes(msgspec.Struct, frozen=True):
 
 def play_tutorial(screen: Screen, wishes: Wishes) -> None:
     """Play it, write the snapshot if a folder is named, and show it. Raises BadInput for settings or a folder that cannot be used."""
-    scenario, folder = tutorial(), wishes.folder
+    scenario = tutorial() if wishes.story is None else read_scenario(wishes.story)
+    folder = wishes.folder
     flags = {"cluster-name": scenario.world.cluster, **scenario.options, **wishes.settings}
     options = from_flags(flags)
     moment = _pressing_moment(scenario)
@@ -48,12 +53,12 @@ def play_tutorial(screen: Screen, wishes: Wishes) -> None:
     _tell(screen, lines, (TERMINAL_SPEED if screen.is_terminal else 0.0) if wishes.speed is None else wishes.speed)
     _show_lanes(screen, trace)
     _conclude(screen, scenario, trace, timeline)
-    _look_further(screen, folder)
+    _look_further(screen, folder, _still_group(scenario, trace))
 
 
 def _pressing_moment(scenario: Scenario) -> float:
     """Instant of the first scan after the last step: the cluster that the autoscaler is asked about."""
-    last = max(step.at for step in scenario.steps)
+    last = max((step.at for step in scenario.steps), default=0.0)
     return scenario.world.start + -(-last // scenario.scan_interval) * scenario.scan_interval
 
 
@@ -150,11 +155,19 @@ def _conclude(screen: Screen, scenario: Scenario, trace: Trace, timeline: Timeli
     writes = [item for scan in trace.scans for item in scan.report.outcome.scaled]
     for increase in writes:
         screen.line(f"one write to AWS: desired capacity of {short_name(increase.group)} {increase.current}->{increase.target}", mark="✓")
-    screen.line(f"{counted(len(trace.scans) - len(writes), 'scan')} changed nothing, as there was nothing to change", mark="✓")
+    quiet = sum(not scan.report.outcome.scaled for scan in trace.scans)
+    screen.line(f"{counted(quiet, 'scan')} changed nothing, as there was nothing to change", mark="✓")
     screen.line()
 
 
-def _look_further(screen: Screen, folder: Path | None) -> None:
+def _still_group(scenario: Scenario, trace: Trace) -> str:
+    """A node group worth asking about: one that did not grow, if there is one."""
+    grown = {short_name(item.group) for scan in trace.scans for item in scan.report.outcome.scaled}
+    names = [group.name for group in scenario.world.groups]
+    return next((name for name in names if name not in grown), names[0])
+
+
+def _look_further(screen: Screen, folder: Path | None, group: str) -> None:
     if folder is not None:
         screen.line(f"The cluster, as it was before it was scaled, is in {folder}.", mark="✓")
         screen.line()
@@ -162,7 +175,7 @@ def _look_further(screen: Screen, folder: Path | None) -> None:
     hints = [] if folder is not None else [("keep the cluster as it was before it was scaled", f"demo --snapshot {where}")]
     hints += [
         ("the same decision again, offline", f"plan {where}"),
-        ("why the other group stays as it is", f"explain group/on-demand-4vcpu-16gb --snapshot {where}"),
+        (f"what becomes of {group}, and why", f"explain group/{group} --snapshot {where}"),
         ("your own cluster, by kubeconfig and AWS profile; it is only read", "plan"),
     ]
     screen.line("Look further", style="bold")

@@ -64,8 +64,9 @@ def show(screen: Screen, decided: Decision, output: str) -> None:
 def _show_table(screen: Screen, decided: Decision) -> None:
     cluster, plan = decided.scene.cluster, decided.scene.plan
     pending = sum(len(item.pods) for item in plan.pods)
-    facts = [counted(len(cluster.nodes), "node"), counted(pending, "waiting pod"), f"decided in {decided.seconds * 1000:.0f} ms"]
-    screen.line(" · ".join([f"cluster {decided.options.cluster_name}", *facts, "nothing was changed"]), style="bold")
+    facts = [f"cluster {decided.options.cluster_name}", counted(len(cluster.nodes), "node"), counted(pending, "waiting pod")]
+    screen.line(" · ".join(facts), style="bold")
+    screen.line(f"decided in {decided.seconds * 1000:.0f} ms; nothing was changed", style="dim")
     screen.line()
     screen.table(_COLUMNS, [_cells(row) for row in group_rows(plan, ",".join(decided.options.expander))], "node group")
     _show_sentences(screen, plan)

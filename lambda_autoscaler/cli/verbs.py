@@ -88,6 +88,7 @@ def command(context: click.Context) -> None:
 
 
 @command.command("demo", short_help="Play the tutorial in an embedded simulated cluster.")
+@click.option("--scenario", "story", type=click.Path(path_type=Path), help="A JSON or YAML file with another story than the tutorial.")
 @click.option("--snapshot", "folder", type=click.Path(path_type=Path), help="Write the cluster as it is just before the scan that scales.")
 @click.option("--speed", type=click.FloatRange(min=0), default=None, help="Simulated seconds a second; 0 plays at once. [60 on a terminal]")
 @_force_flag
@@ -95,7 +96,7 @@ def command(context: click.Context) -> None:
 @_look_flags
 def demo_verb(**flags: Any) -> None:
     """Play the tutorial (2 to 20 replicas on Spot) in an embedded simulated cluster. Needs no account."""
-    demo.play_tutorial(_look(flags).screen(), demo.Wishes(flags["settings"], flags["folder"], flags["replace"], flags["speed"]))
+    demo.play_tutorial(_look(flags).screen(), demo.Wishes(**{name: flags[name] for name in demo.Wishes.__struct_fields__}))
 
 
 @command.command("plan", short_help="Decide once and show it; nothing is changed.")

@@ -5,7 +5,7 @@ Like ``explain.py``, this renders values that the decision left behind; it decid
 
 import msgspec
 
-from lambda_autoscaler.core.explain import counted, plain_reason, short_name, upstream_reasons, workload_name
+from lambda_autoscaler.core.explain import counted, outcome_text, plain_reason, short_name, upstream_reasons, workload_name
 from lambda_autoscaler.core.model import CPU, MEMORY, PODS, Cluster, Node, PodRef, PodShape
 from lambda_autoscaler.core.plan import GroupStatus, Increase, Misfit, PendingPods, Plan
 from lambda_autoscaler.core.units import format_duration, format_resource
@@ -63,7 +63,7 @@ def _waiting_pod(scene: Scene, waiting: PendingPods, pod: PodRef) -> Answer:
     if waiting.outcome == "triggered":
         reasons += [Reason(UP, short_name(item.group), f"grows for it, {_sizes(item)}") for item in scene.plan.increases]
     if waiting.outcome == "waiting":
-        reasons.append(Reason(NOTE, "later", "a group could take it, but another was chosen first; the next scan looks again"))
+        reasons.append(Reason(NOTE, "later", outcome_text(scene.plan, waiting.outcome)))
     reasons += [Reason(NO, short_name(group), _refusal(misfit)) for group, misfit in waiting.reasons]
     if waiting.outcome != "unhelped":
         known = {group for group, _ in waiting.reasons}

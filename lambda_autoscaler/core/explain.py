@@ -196,15 +196,24 @@ def pod_lines(plan: Plan) -> list[str]:
     """One sentence per pod shape that waits, worst news first; refusals follow, indented, a line per group."""
     lines: list[str] = []
     for pods in sorted(plan.pods, key=lambda item: (_ORDER.get(item.outcome, 0), workload_name(item.shape))):
-        lines.append(f"{counted(len(pods.pods), 'pod')} of {workload_name(pods.shape)}: {_OUTCOMES.get(pods.outcome, pods.outcome)}")
+        lines.append(f"{counted(len(pods.pods), 'pod')} of {workload_name(pods.shape)}: {outcome_text(plan, pods.outcome)}")
         if pods.outcome == "unhelped":
             lines += [f"  {short_name(group)}: {plain_reason(misfit)}" for group, misfit in pods.reasons]
     return lines
 
 
+def outcome_text(plan: Plan, outcome: str) -> str:
+    """What becomes of pods with this outcome; for those left over, the maximum in their way if there is one."""
+    full = [item for item in plan.increases if item.target >= item.maximum]
+    if outcome == "waiting" and full:
+        limits = ", ".join(f"{short_name(item.group)} is then at its maximum of {item.maximum}" for item in full)
+        return f"left for the next scan: {limits}"
+    return _OUTCOMES[outcome]
+
+
 _OUTCOMES: Final = {
     "unhelped": "no node group can take them",
-    "waiting": "a group could take them, but another was chosen first; the next scan looks again",
+    "waiting": "a group could take them; the next scan looks again",
     "triggered": "the new nodes take them",
     "schedulable": "there is room, or a node on its way",
 }

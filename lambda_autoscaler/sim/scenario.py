@@ -11,6 +11,7 @@ import msgspec
 from lambda_autoscaler.ports import BadInput
 from lambda_autoscaler.sim.specification import Frozen, GroupSpecification, InstanceShape, Specification, WorkloadSpecification
 
+LONGEST = 30 * 86_400
 TUTORIAL_CLUSTER = "eks-spot-managed-node-groups"
 SPOT_TYPES = ("m5.xlarge", "m4.xlarge", "m5a.xlarge", "m5d.xlarge", "m5n.xlarge", "m5ad.xlarge", "m5dn.xlarge")
 _XLARGE = InstanceShape(
@@ -41,6 +42,13 @@ class Scenario(Frozen, frozen=True):
     duration: float
     scan_interval: float = 60.0
     options: dict[str, str] = msgspec.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for times that lead nowhere."""
+        if self.scan_interval < 1 or not 0 <= self.duration <= LONGEST:
+            raise ValueError(f"scanInterval must be at least 1 second, and duration 0 to {LONGEST} seconds")
+        if any(not 0 <= step.at <= self.duration for step in self.steps):
+            raise ValueError(f"every step's `at` must be 0 to {self.duration:g} seconds")
 
 
 def _daemon(name: str, cpu: str) -> WorkloadSpecification:

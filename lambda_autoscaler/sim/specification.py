@@ -37,6 +37,13 @@ class GroupSpecification(Frozen, frozen=True):
     taints: tuple[dict[str, str], ...] = ()
     launchable: int | None = None
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for sizes out of order or a group without instance types."""
+        if not 0 <= self.minimum <= self.desired <= self.maximum:
+            raise ValueError(f"group {self.name}: minimum {self.minimum}, desired {self.desired}, maximum {self.maximum} are out of order")
+        if not self.instance_types or not self.zones:
+            raise ValueError(f"group {self.name}: instanceTypes and zones need at least one value")
+
 
 class WorkloadSpecification(Frozen, frozen=True):
     """A Deployment or a DaemonSet. ``pod`` is a pod spec as in a manifest; ``replicas`` is read for Deployments only."""
@@ -82,3 +89,9 @@ class Specification(Frozen, frozen=True):
     pace: Pace = Pace()
     start: float = 1_780_308_000.0
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for an instance type without a shape."""
+        unknown = sorted({name for group in self.groups for name in group.instance_types} - self.instances.keys())
+        if unknown:
+            raise ValueError(f"instances says nothing about {', '.join(unknown)}")
