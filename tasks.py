@@ -1,6 +1,7 @@
 """The project's commands, for a machine that has Python and pip and nothing else.
 
-    python3 tasks.py demo [ARGUMENTS]     play the tutorial
+    python3 tasks.py demo [ARGUMENTS]     play the tutorial on a simulated cluster, or on real
+                                          parts (needs Go) with --real-control-plane
     python3 tasks.py test [ARGUMENTS]     run every test; arguments go to pytest
     python3 tasks.py check                lint, format, types, layers
     python3 tasks.py lock                 lock the dependencies again
@@ -29,6 +30,7 @@ UV_VERSION = "0.13.9"
 OLDEST_UV = (0, 13, 0)
 TYPED_PACKAGES = ("lambda_autoscaler", "eks_autoscaling", "tests.cluster")
 REQUIREMENTS = ROOT / "lambda_autoscaler" / "requirements.txt"
+REAL = "--real-control-plane"
 REQUIREMENTS_HEADER = "# The Lambda's dependencies as uv.lock has them; written by `python3 tasks.py lock`.\n"
 
 
@@ -164,6 +166,9 @@ def install_everything() -> None:
 
 def demo(arguments: "list[str]") -> int:
     """Play the tutorial: its spot node group grows from 2 to 7."""
+    if REAL in arguments:
+        install_everything()
+        return become(ENVIRONMENT / "bin" / "python", ["-m", "tests.cluster.demo", *(word for word in arguments if word != REAL)])
     install_command()
     return become(ENVIRONMENT / "bin" / "lambda-autoscaler", ["demo", *arguments])
 

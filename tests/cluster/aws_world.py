@@ -183,7 +183,6 @@ class AwsWorld:
         for service, plain_answers in parts:
             answers |= {(service, operation): _plain(answer) for operation, answer in plain_answers.items()}
         answers["eks", "CreateCluster"] = self._create_cluster
-        answers["lambda", "Invoke"] = _dry_run
         return answers
 
     def _create_cluster(self, request: Parsed, principal: Principal) -> dict[str, Any]:
@@ -199,13 +198,6 @@ class AwsWorld:
 
 def _plain(answer: Callable[[dict[str, Any]], dict[str, Any]]) -> Answer:
     return lambda request, _: answer(request.params)
-
-
-def _dry_run(request: Parsed, _: Principal) -> dict[str, Any]:
-    """Lambda's dry run: the guard has let the caller through. Functions really run in ``function.Function``."""
-    if request.params.get("InvocationType") != "DryRun":
-        raise NotImplementedError("this AWS runs no functions: tests.cluster.function does")
-    return {"StatusCode": 204}
 
 
 def _caller_identity(_: Parsed, principal: Principal) -> dict[str, Any]:

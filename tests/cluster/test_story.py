@@ -3,12 +3,14 @@
 import json
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from lightkube.resources.core_v1 import ConfigMap, Event
 
 from lambda_autoscaler.core.pending import NEW_POD_GRACE
 from tests.cluster.binaries import Binaries
+from tests.cluster.command_line import plan_live, plan_offline, snapshot
 from tests.cluster.function import Invocation
 from tests.cluster.tutorial_cluster import TutorialCluster
 from tests.cluster.workloads import create_spot_demo, scale, wait_for_ready_nodes, wait_for_running, wait_for_unschedulable
@@ -23,13 +25,26 @@ def tutorial(binaries: Binaries) -> Iterator[TutorialCluster]:
 
 
 @pytest.fixture(scope="module")
-def first_scan(tutorial: TutorialCluster) -> Invocation:
-    """The scan that meets 14 pods without a node."""
+def waiting(tutorial: TutorialCluster) -> None:
+    """The moment at which 14 pods wait for a node."""
     create_spot_demo(tutorial.admin, replicas=2)
     wait_for_running(tutorial.admin, 2)
     scale(tutorial.admin, 20)
     wait_for_unschedulable(tutorial.admin, 14)
     time.sleep(NEW_POD_GRACE + 1)  # pods younger than that are left to the scheduler
+
+
+@pytest.fixture(scope="module")
+def plans(tutorial: TutorialCluster, waiting: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the command plans at that moment, live and from a snapshot."""
+    folder = tmp_path_factory.mktemp("snapshots") / "tutorial"
+    snapshot(tutorial, folder)
+    return plan_live(tutorial), plan_offline(folder)
+
+
+@pytest.fixture(scope="module")
+def first_scan(tutorial: TutorialCluster, plans: tuple[dict[str, Any], dict[str, Any]]) -> Invocation:
+    """The function's scan at that moment."""
     tutorial.joiner.delay_joins(5.0)
     return tutorial.scan()
 
@@ -41,6 +56,15 @@ def messages(invocation: Invocation) -> list[str]:
         if line.startswith("{"):
             found.append(str(json.loads(line).get("message", "")))
     return found
+
+
+def test_planning_live_and_from_a_snapshot_gives_the_function_s_answer_and_changes_nothing(
+    tutorial: TutorialCluster, plans: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    live, offline = plans
+    expected = [{"group": tutorial.deployment.outputs["spot_auto_scaling_group"], "from": 2, "to": 7, "max": 20}]
+    assert live["scale_up"] == offline["scale_up"] == expected
+    assert not [call for call in tutorial.world.writes("user/administrator") if call.operation == "SetDesiredCapacity"]
 
 
 def test_fourteen_pending_pods_scale_the_spot_group_from_2_to_7(tutorial: TutorialCluster, first_scan: Invocation) -> None:

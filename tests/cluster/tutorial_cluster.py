@@ -122,20 +122,12 @@ class TutorialCluster:
         credentials = Credentials(keys.access_key, keys.secret_key, keys.session_token)
         self.function = resources.enter_context(Function(archive, declared, credentials, self.world.url))
         scheduler = self.world.client("scheduler")
-        self.invoker = ScheduledInvoker(scheduler, functions, self.function, outputs["schedule_name"], self._may_invoke)
+        self.invoker = ScheduledInvoker(scheduler, functions, self.function, outputs["schedule_name"], self.world.may_invoke)
 
     def _apply(self, manifest: dict[str, Any]) -> None:
         kept = self._manifest_filter(manifest)
         if kept is not None:
             self.admin.create(from_dict(kept))
-
-    def _may_invoke(self, role_arn: str, function_arn: str) -> None:
-        """Invoke dryly as EventBridge Scheduler would; the world raises what AWS would refuse with."""
-        _, partition, _, region, account, *_ = function_arn.split(":")
-        schedule_group = f"arn:{partition}:scheduler:{region}:{account}:schedule-group/{self.invoker.group}"
-        context = {"aws:SourceAccount": account, "aws:SourceArn": schedule_group}
-        credentials = self.world.credentials_of(role_arn, "scheduler.amazonaws.com", context=context)
-        self.world.client("lambda", credentials).invoke(FunctionName=function_arn, InvocationType="DryRun")
 
 
 def _administrators_session() -> boto3.Session:
