@@ -11,7 +11,7 @@ from rich.console import Console
 
 from lambda_autoscaler.cli import demo, explain, plan
 from lambda_autoscaler.cli.screen import Screen, program_name
-from lambda_autoscaler.cli.source import LiveTarget, Source, live, record, snapshot
+from lambda_autoscaler.cli.source import Source, record, snapshot
 from lambda_autoscaler.core.answers import Scene
 from lambda_autoscaler.ports import AutoscalerError, BadInput
 
@@ -141,10 +141,12 @@ def explain_verb(object_name: str, folder: Path | None, **flags: Any) -> None:
 
 
 def _source(folder: Path | None, flags: dict[str, Any]) -> Source:
-    target = LiveTarget(**{name: flags[name] for name in ("context", "profile", "region", "cluster_name")})
+    target = {name: flags[name] for name in ("context", "profile", "region", "cluster_name")}
     if folder is None:
-        return live(target, flags["settings"])
-    named = [f"--{name.replace('_', '-')}" for name, value in msgspec.structs.asdict(target).items() if value]
+        from lambda_autoscaler.cli.live import LiveTarget, live  # noqa: PLC0415 - boto3 is slow to import, and a snapshot needs none
+
+        return live(LiveTarget(**target), flags["settings"])
+    named = [f"--{name.replace('_', '-')}" for name, value in target.items() if value]
     if named:
         raise BadInput(f"{', '.join(named)} and the snapshot {folder} exclude each other: a snapshot is read offline")
     return snapshot(folder, flags["settings"])

@@ -1,0 +1,64 @@
+"""The live cluster of a verb, through a kubeconfig and an AWS profile. It is only read.
+
+A module of its own, since boto3 takes half a second to import and neither the demo nor a snapshot needs it.
+"""
+
+import os
+import re
+import time
+from collections.abc import Mapping
+
+import boto3
+import botocore.exceptions
+import msgspec
+
+from lambda_autoscaler.cli.source import Source
+from lambda_autoscaler.edge.aws import AwsClient
+from lambda_autoscaler.edge.kube import KubeClient
+from lambda_autoscaler.edge.kube_http import KubeHttp
+from lambda_autoscaler.edge.kubeconfig import Kubeconfig, default_paths
+from lambda_autoscaler.edge.memory import ConfigMapMemory
+from lambda_autoscaler.ports import BadInput
+from lambda_autoscaler.settings import from_flags
+
+_EKS_CONTEXTS = (
+    re.compile(r"^arn:aws[\w-]*:eks:(?P<region>[\w-]+):\d+:cluster/(?P<name>.+)$"),
+    re.compile(r"^[^@]+@(?P<name>[^.]+)\.(?P<region>[\w-]+)\.eksctl\.io$"),
+)
+
+
+class LiveTarget(msgspec.Struct, frozen=True):
+    """Which live cluster is meant; empty fields take kubectl's and the AWS CLI's defaults."""
+
+    context: str = ""
+    profile: str = ""
+    region: str = ""
+    cluster_name: str = ""
+
+
+def live(target: LiveTarget, settings: Mapping[str, str]) -> Source:
+    """A live cluster, now. Raises BadInput when the kubeconfig, the profile or a setting cannot be used."""
+    kubeconfig = Kubeconfig(default_paths(os.environ))
+    context = target.context or kubeconfig.current_context
+    named = next((found for pattern in _EKS_CONTEXTS if (found := pattern.match(context))), None)
+    cluster = target.cluster_name or settings.get("cluster-name", "") or (named["name"] if named else "")
+    if not cluster:
+        raise BadInput(f"the context {context!r} does not tell the cluster's name: give --cluster-name")
+    flags = {**settings, "cluster-name": cluster}
+    options = from_flags(flags)
+    http = KubeHttp(kubeconfig.connection(context))
+    aws = AwsClient(options, _session(target, named["region"] if named else ""))
+    memory = ConfigMapMemory(http, options.namespace).load()
+    return Source(KubeClient(http), aws, memory, options, time.time(), flags)  # noqa: TID251 - an entry point
+
+
+def _session(target: LiveTarget, region_of_context: str) -> boto3.Session:
+    try:
+        # boto3 reads AWS_DEFAULT_REGION alone; every newer SDK, and the AWS command line, reads AWS_REGION first.
+        region = target.region or os.environ.get("AWS_REGION")
+        session = boto3.Session(profile_name=target.profile or None, region_name=region or None)
+        if session.region_name is None and region_of_context:
+            return boto3.Session(profile_name=target.profile or None, region_name=region_of_context)
+    except botocore.exceptions.BotoCoreError as fault:
+        raise BadInput(f"AWS profile or region: {fault}") from fault
+    return session
