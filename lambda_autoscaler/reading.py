@@ -50,7 +50,7 @@ def observe(kube: Kube, aws: Aws, options: Options) -> Observed:
     if not groups:
         raise BadInput(_no_groups(options))
     cloud = _Cloud(aws, groups, faults)
-    objects = {plural: _objects(kube, plural, faults) for plural in (*REQUIRED_KINDS, *OPTIONAL_KINDS)}
+    objects: dict[str, Any] = {plural: _objects(kube, plural, faults) for plural in (*REQUIRED_KINDS, *OPTIONAL_KINDS)}
     return Observed(
         **objects,
         config_maps=_config_maps(kube, options, faults),

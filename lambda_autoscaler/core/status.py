@@ -96,13 +96,13 @@ class _Clock:
     """Probe and transition times: a status that was the same before keeps its transition."""
 
     def __init__(self, now: float, before: _ClusterWide | _NodeGroup | None) -> None:
-        self._now = format_timestamp(now)
+        self.probe = format_timestamp(now)
         self._before = before
 
-    def times(self, part: str, status: str) -> dict[str, str]:
+    def transition(self, part: str, status: str) -> str:
+        """When the part (``health``, ``scale_up`` or ``scale_down``) last changed, given its present status."""
         before: _Health | _ScaleUp | _ScaleDown | None = getattr(self._before, part, None)
-        same = before is not None and before.status == status
-        return {"last_probe_time": self._now, "last_transition_time": before.last_transition_time if before and same else self._now}
+        return before.last_transition_time if before is not None and before.status == status else self.probe
 
 
 def status_text(plan: Plan, now: float, previous: str = "") -> str:
@@ -137,8 +137,13 @@ def _cluster_wide(plan: Plan, clock: _Clock) -> _ClusterWide:
     health = "Healthy" if plan.healthy else "Unhealthy"
     growing = "InProgress" if any(group.scale_up == "InProgress" for group in plan.groups) else "NoActivity"
     return _ClusterWide(
-        health=_Health(status=health, node_counts=_counts(plan.groups), **clock.times("health", health)),
-        scale_up=_ScaleUp(status=growing, **clock.times("scale_up", growing)),
+        health=_Health(
+            status=health,
+            node_counts=_counts(plan.groups),
+            last_probe_time=clock.probe,
+            last_transition_time=clock.transition("health", health),
+        ),
+        scale_up=_ScaleUp(status=growing, last_probe_time=clock.probe, last_transition_time=clock.transition("scale_up", growing)),
         scale_down=_scale_down(sum(group.candidates for group in plan.groups), clock),
     )
 
@@ -151,16 +156,27 @@ def _node_group(group: GroupStatus, clock: _Clock) -> _NodeGroup:
         cloud_provider_target=group.target,
         min_size=group.minimum,
         max_size=group.maximum,
-        **clock.times("health", status),
+        last_probe_time=clock.probe,
+        last_transition_time=clock.transition("health", status),
     )
     info = _backoff_info(group.backoff) if group.scale_up == "Backoff" else None
-    scale_up = _ScaleUp(status=group.scale_up, backoff_info=info, **clock.times("scale_up", group.scale_up))
+    scale_up = _ScaleUp(
+        status=group.scale_up,
+        backoff_info=info,
+        last_probe_time=clock.probe,
+        last_transition_time=clock.transition("scale_up", group.scale_up),
+    )
     return _NodeGroup(name=group.group, health=health, scale_up=scale_up, scale_down=_scale_down(group.candidates, clock))
 
 
 def _scale_down(candidates: int, clock: _Clock) -> _ScaleDown:
     status = "CandidatesPresent" if candidates else "NoCandidates"
-    return _ScaleDown(status=status, candidates=candidates, **clock.times("scale_down", status))
+    return _ScaleDown(
+        status=status,
+        candidates=candidates,
+        last_probe_time=clock.probe,
+        last_transition_time=clock.transition("scale_down", status),
+    )
 
 
 def _backoff_info(backoff: Backoff | None) -> _BackoffInfo | None:

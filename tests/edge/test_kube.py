@@ -143,7 +143,7 @@ def test_a_config_map_is_created_where_there_is_none_and_replaced_after() -> Non
         kube.write_config_map("kube-system", "status", json.dumps(manifest).encode())
         kube.write_config_map("kube-system", "status", json.dumps({**manifest, "data": {"a": "2"}}).encode())
         assert store.objects[f"{path}/status"]["data"] == {"a": "2"}
-        stale = {"metadata": {**manifest["metadata"], "resourceVersion": "1"}, "data": {"a": "3"}}  # type: ignore[dict-item]
+        stale = {"metadata": {**manifest["metadata"], "resourceVersion": "1"}, "data": {"a": "3"}}
         with pytest.raises(Conflict):
             kube.write_config_map("kube-system", "status", json.dumps(stale).encode())
 

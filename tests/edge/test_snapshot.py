@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,7 @@ def test_groups_of_other_clusters_in_the_file_are_not_chosen(folder: Path) -> No
 
 def test_a_snapshot_refuses_to_be_changed(folder: Path) -> None:
     kube, aws = SnapshotKube(folder), SnapshotAws(folder)
-    for write in (
+    writes: tuple[Callable[[], None], ...] = (
         lambda: kube.patch_node("a", b"{}"),
         lambda: kube.write_config_map("a", "b", b"{}"),
         lambda: kube.evict("a", "b", "c", 1),
@@ -81,7 +82,8 @@ def test_a_snapshot_refuses_to_be_changed(folder: Path) -> None:
         lambda: kube.record((), 0.0),
         lambda: aws.set_desired_capacity("a", 1),
         lambda: aws.terminate("i-1"),
-    ):
+    )
+    for write in writes:
         with pytest.raises(Refused):
             write()
 

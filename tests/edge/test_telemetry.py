@@ -20,8 +20,9 @@ def blobs(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def telemetry(lines: StringIO, **options: bool) -> PowertoolsTelemetry:
-    return PowertoolsTelemetry(Logger(service=f"autoscaler-{id(lines)}", stream=lines), Options(cluster_name="demo", **options), "Space")
+def telemetry(lines: StringIO, *, per_group: bool = False) -> PowertoolsTelemetry:
+    options = Options(cluster_name="demo", emit_per_nodegroup_metrics=per_group)
+    return PowertoolsTelemetry(Logger(service=f"autoscaler-{id(lines)}", stream=lines), options, "Space")
 
 
 def test_the_final_plan_reads_as_operators_know_it() -> None:
@@ -57,7 +58,7 @@ def test_metrics_carry_upstreams_names_and_two_dimensions(capsys: pytest.Capture
 
 
 def test_metrics_per_group_are_opt_in(capsys: pytest.CaptureFixture[str]) -> None:
-    telemetry(StringIO(), emit_per_nodegroup_metrics=True).scanned(PLAN, SUMMARY)
+    telemetry(StringIO(), per_group=True).scanned(PLAN, SUMMARY)
     _, group = blobs(capsys)
     assert group["node_group"] == "spot"
     assert group["cluster_autoscaler_node_group_target_count"] == [7.0]
