@@ -1,16 +1,18 @@
 """Auto Scaling, EC2 and EKS behind ``ports.Aws``.
 
-Clients are made when first needed: loading the model of a service is the dearest part of a cold start. Answers that seldom change are kept
-in the object, which lives as long as its container: node groups six minutes, launch templates and configurations twenty, as the Cluster
+Clients are botocore's own: importing boto3 brings S3's transfer machinery, which costs a cold start and is used for nothing here. They are
+made when first needed, since loading the model of a service is the dearest part that is left. Answers that seldom change are kept in the
+object, which lives as long as its container: node groups six minutes, launch templates and configurations twenty, as the Cluster
 Autoscaler does (behaviour specification, section 9); instance types for good. Answers are handed on as JSON bytes with ISO times.
 """
 
+import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-import boto3
+import botocore.session
 import msgspec
 from botocore.config import Config
 
@@ -35,26 +37,26 @@ class _Kept(msgspec.Struct, frozen=True):
 
 
 class AwsClient:
-    """AWS as the autoscaler of one cluster needs it."""
+    """AWS as the autoscaler of one cluster needs it. ``make_client`` is a session's, to choose profile and region."""
 
     def __init__(
         self,
         options: Options,
-        session: boto3.Session | None = None,
+        make_client: Callable[..., Any] | None = None,
         clock: Callable[[], float] = time.time,  # noqa: TID251 - an edge
     ) -> None:
         self._options = options
-        self._session = session or boto3.Session()
+        self._make_client = make_client or _runtime_clients()
         self._clock = clock
         self._clients: dict[str, Any] = {}
         self._kept: dict[tuple[str, ...], _Kept] = {}
         self._types: dict[str, Any] = {}
 
     def client(self, service: str) -> Any:
-        """The boto3 client of a service, made on first use. Raises BadInput without region or credentials."""
+        """The client of a service, made on first use. Raises BadInput without region or credentials."""
         if service not in self._clients:
             with at_the_border(service, "", ""):
-                self._clients[service] = self._session.client(service, config=_CONFIG)
+                self._clients[service] = self._make_client(service, config=_CONFIG)
         return self._clients[service]
 
     def describe_cluster(self) -> bytes:
@@ -129,6 +131,15 @@ class AwsClient:
             return self._call(service, operation, **parameters)
         except NotFound:
             return None
+
+
+def _runtime_clients() -> Callable[..., Any]:
+    """Maker of clients in the region of AWS_REGION, which Lambda sets and botocore itself does not read."""
+    session = botocore.session.get_session()
+    region = os.environ.get("AWS_REGION")
+    if region:
+        session.set_config_variable("region", region)
+    return session.create_client
 
 
 def _batches(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:

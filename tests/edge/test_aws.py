@@ -172,8 +172,15 @@ def test_an_endpoint_that_does_not_answer_is_named() -> None:
         raise lost
 
 
+def test_the_region_of_the_runtime_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    assert AwsClient(OPTIONS).client("autoscaling").meta.region_name == "eu-west-1"
+
+
 def test_a_missing_region_is_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
+    monkeypatch.delenv("AWS_REGION", raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
     with pytest.raises(BadInput, match="AWS_REGION"):
-        AwsClient(OPTIONS, boto3.Session()).client("autoscaling")
+        AwsClient(OPTIONS).client("autoscaling")
