@@ -1,6 +1,6 @@
 """The live cluster of a verb, through a kubeconfig and an AWS profile. It is only read.
 
-A module of its own, since boto3 takes half a second to import and neither the demo nor a snapshot needs it.
+A module of its own, since botocore takes long to import and neither the demo nor a snapshot needs it.
 """
 
 import os
@@ -8,8 +8,8 @@ import re
 import time
 from collections.abc import Mapping
 
-import boto3
 import botocore.exceptions
+import botocore.session
 import msgspec
 
 from lambda_autoscaler.cli.source import Source
@@ -47,18 +47,18 @@ def live(target: LiveTarget, settings: Mapping[str, str]) -> Source:
     flags = {**settings, "cluster-name": cluster}
     options = from_flags(flags)
     http = KubeHttp(kubeconfig.connection(context))
-    aws = AwsClient(options, _session(target, named["region"] if named else ""))
+    aws = AwsClient(options, _session(target, named["region"] if named else "").create_client)
     memory = ConfigMapMemory(http, options.namespace).load()
     return Source(KubeClient(http), aws, memory, options, time.time(), flags)  # noqa: TID251 - an entry point
 
 
-def _session(target: LiveTarget, region_of_context: str) -> boto3.Session:
+def _session(target: LiveTarget, region_of_context: str) -> botocore.session.Session:
+    """The profile's session. Regions in this order: the flag, AWS_REGION (which botocore does not read), the profile, the kubeconfig's context."""
     try:
-        # boto3 reads AWS_DEFAULT_REGION alone; every newer SDK, and the AWS command line, reads AWS_REGION first.
-        region = target.region or os.environ.get("AWS_REGION")
-        session = boto3.Session(profile_name=target.profile or None, region_name=region or None)
-        if session.region_name is None and region_of_context:
-            return boto3.Session(profile_name=target.profile or None, region_name=region_of_context)
+        session = botocore.session.Session(profile=target.profile or None)
+        region = target.region or os.environ.get("AWS_REGION") or session.get_config_variable("region") or region_of_context
     except botocore.exceptions.BotoCoreError as fault:
-        raise BadInput(f"AWS profile or region: {fault}") from fault
+        raise BadInput(f"AWS profile: {fault}") from fault
+    if region:
+        session.set_config_variable("region", region)
     return session

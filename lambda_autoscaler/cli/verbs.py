@@ -143,7 +143,7 @@ def explain_verb(object_name: str, folder: Path | None, **flags: Any) -> None:
 def _source(folder: Path | None, flags: dict[str, Any]) -> Source:
     target = {name: flags[name] for name in ("context", "profile", "region", "cluster_name")}
     if folder is None:
-        from lambda_autoscaler.cli.live import LiveTarget, live  # noqa: PLC0415 - boto3 is slow to import, and a snapshot needs none
+        from lambda_autoscaler.cli.live import LiveTarget, live  # noqa: PLC0415 - botocore takes long to import, and a snapshot needs none
 
         return live(LiveTarget(**target), flags["settings"])
     named = [f"--{name.replace('_', '-')}" for name, value in target.items() if value]
