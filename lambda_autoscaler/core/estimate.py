@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from lambda_autoscaler.core.model import CPU, HOSTNAME_LABEL, MEMORY, PodShape, Template
-from lambda_autoscaler.core.needs import Needs
+from lambda_autoscaler.core.needs import Amounts, Needs
 from lambda_autoscaler.core.placement import Placed, candidates, place_anywhere, place_one_by_one
 from lambda_autoscaler.core.plan import Rule
 from lambda_autoscaler.core.simulation import NodeFacts, NodeState, Simulation
@@ -66,21 +66,34 @@ def estimate(simulation: Simulation, facts: NodeFacts, groups: Sequence[WaitingP
     """Pack the waiting pods onto at most ``limit`` new nodes made from ``facts`` (0: any number). The simulation is left as it was."""
     with simulation.attempt():
         packing = _Packing(simulation, facts, limit)
+        packing.floor = _least_amounts([simulation.needs(group.shape) for group in groups])
         for group in order_by_size(groups, dict(facts.allocatable)):
             packing.add(group)
         return Estimate(packing.nodes_with_pods(), packing.placed)
 
 
+def _least_amounts(all_needs: Sequence[Needs]) -> Amounts:
+    """The least that any pod to be packed asks for, of each resource that all of them ask for."""
+    least: dict[int, int] = dict(all_needs[0].amounts)
+    for needs in all_needs:
+        asked = dict(needs.amounts)
+        least = {index: min(amount, asked[index]) for index, amount in least.items() if index in asked}
+    return tuple(least.items())
+
+
 class _Packing:
     """The new nodes of one estimation.
 
-    ``last`` is the newest node. It is a state of its own until the next one is added, since the next pod is tried on it first.
+    ``last`` is the newest node. It is a state of its own until the next one is added, since the next pod is tried on it first. ``open`` are
+    the nodes on which the smallest pod still fits, longest not used first.
     """
 
     def __init__(self, simulation: Simulation, facts: NodeFacts, limit: int) -> None:
         self.simulation = simulation
         self.facts = facts
         self.placed: dict[PodShape, int] = {}
+        self.floor: Amounts = ()
+        self._open: dict[NodeState, None] = {}
         self._left = 1 << 60 if limit == NO_LIMIT else max(limit, 0)
         self._more = True
         self._states: dict[NodeState, None] = {}
@@ -99,17 +112,19 @@ class _Packing:
             left = group.count - self._fill(needs, group.count)
             if left and self._more:
                 self._grow(needs, left)
-        elif group.alone:
-            for _ in range(group.count):
-                if not self._add_singly(needs, 1):
-                    break
+        elif group.alone and needs.improves:
+            left = group.count
+            while left and (placed := self._place_on_old(needs, left) or self._place_on_newest(needs)):
+                left -= placed
         else:
-            self._add_singly(needs, group.count)
+            left = group.count - self._place_on_old(needs, group.count)
+            while left and self._place_on_newest(needs):
+                left -= 1
 
     # --- plain shapes ---
 
     def _fill(self, needs: Needs, number: int) -> int:
-        return self._record(needs, place_anywhere(self.simulation, needs, number, self._states))
+        return self._record(needs, place_anywhere(self.simulation, needs, number, self._open))
 
     def _grow(self, needs: Needs, number: int) -> None:
         if self._last_is_empty() or not self._permitted():
@@ -129,14 +144,13 @@ class _Packing:
 
     # --- shapes that look at other pods ---
 
-    def _add_singly(self, needs: Needs, number: int) -> int:
-        ordered = sorted(self._states, key=lambda state: state.turn)
-        placed = self._record(needs, place_one_by_one(self.simulation, needs, number, ordered))
-        while placed < number and self._more and self._place_on_newest(needs):
-            placed += 1
-        return placed
+    def _place_on_old(self, needs: Needs, number: int) -> int:
+        return self._record(needs, place_one_by_one(self.simulation, needs, number, self._open))
 
     def _place_on_newest(self, needs: Needs) -> bool:
+        """One pod on the newest node, or on one more. Like the peer, older nodes are not tried again."""
+        if not self._more:
+            return False
         if self._last is not None:
             misfit = self.simulation.misfit(needs, self._last)
             if misfit is None:
@@ -182,11 +196,12 @@ class _Packing:
             return
         self.simulation.merge(state, twin)
         del self._states[state]
+        self._open.pop(state, None)
 
     def _add_state(self, count: int) -> NodeState:
         state = self.simulation.add(self.facts, count)
         state.pool = self
-        self._states[state] = None
+        self._states[state] = self._open[state] = None
         return state
 
     def _put(self, needs: Needs, state: NodeState, per_node: int) -> None:
@@ -200,8 +215,15 @@ class _Packing:
             number += count
             if state.pool is self:
                 self._states.setdefault(state)
+                self._reopen(state)
             else:
                 self._old.add(state)
         if number:
             self.placed[needs.shape] = self.placed.get(needs.shape, 0) + number
         return number
+
+    def _reopen(self, state: NodeState) -> None:
+        """Put a state that has just received pods behind the others, unless it is full."""
+        self._open.pop(state, None)
+        if all(state.free[index] >= amount for index, amount in self.floor):
+            self._open[state] = None

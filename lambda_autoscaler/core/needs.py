@@ -29,7 +29,9 @@ class SpreadCheck:
 class Needs:
     """A shape ready to be placed.
 
-    ``amounts`` are (resource index, amount) pairs, pods included; ``adds`` are the tallies that a pod of the shape counts in.
+    ``amounts`` are (resource index, amount) pairs, pods included; ``adds`` are the tallies that a pod of the shape counts in. ``improves``
+    says whether placing one pod can make another node fit that did not: it evens out a spread, or is what an affinity looks for.
+    ``keep_off`` are the tallies of pods that must not be on the same node.
     """
 
     __slots__ = (
@@ -39,6 +41,8 @@ class Needs:
         "anti",
         "exclusive",
         "guards",
+        "improves",
+        "keep_off",
         "names",
         "own_affinity",
         "per_node",
@@ -63,7 +67,9 @@ class Needs:
         self.own_affinity = False
         self.anti: list[Tally] = []
         self.guards: list[Tally] = []
+        self.keep_off: list[Tally] = []
         self.plain = True
+        self.improves = bool(shape.spread or shape.affinity)
 
     def ask(self, tally: TallySource) -> None:
         """Look up the tallies of the shape's own rules."""
@@ -79,6 +85,7 @@ class Needs:
 
     def settle(self) -> None:
         """Decide whether pods of the shape can be placed in bulk: nothing but resources stands between them."""
+        self.keep_off = [tally for tally in (*self.anti, *self.guards) if tally.hostname]
         self.plain = not (self.spread or self.affinity or self.anti or self.guards or self.ports or self.exclusive)
 
 

@@ -4,42 +4,61 @@ The peer looks for a node from behind the last one that took a pod, so equal pod
 decides, that walk has a closed form: every node takes the same number, up to its room, and the rest goes to the nodes whose turn it is.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
+from typing import Final
 
+from lambda_autoscaler.core.model import HOSTNAME_LABEL, NodeClass
 from lambda_autoscaler.core.needs import Needs
+from lambda_autoscaler.core.plan import Rule
 from lambda_autoscaler.core.simulation import NodeState, Simulation
+from lambda_autoscaler.core.topology import Tally
 
+# Refusals that all nodes of a class share, unless they speak of the hostname.
+_DOMAIN_RULES: Final = frozenset({Rule.SPREAD, Rule.SPREAD_LABEL, Rule.ANTI_AFFINITY, Rule.EXISTING_ANTI_AFFINITY})
 Placed = list[tuple[NodeState, int]]
 
 
 def candidates(simulation: Simulation, needs: Needs) -> list[NodeState]:
     """Uncordoned nodes whose class and free resources could take one pod, longest not used first."""
     found: list[NodeState] = []
-    (_, pods), *others = needs.amounts
-    first, second = (others + [(0, pods)] * 2)[:2]
     for node_class, states in simulation.by_class.items():
         if node_class.unschedulable or not states:
             continue
-        if not needs.per_node and simulation.class_refuses(needs, states[0]):
-            continue
-        (one, least), (two, little) = first, second
-        found.extend(state for state in states if state.free[one] >= least and state.free[two] >= little)
+        if needs.per_node or not simulation.class_refuses(needs, states[0]):
+            found.extend(roomy(needs, states))
     if needs.names is not None:
         found = [state for state in found if state.place.name in needs.names]
     found.sort(key=lambda state: state.turn)
     return found
 
 
+def roomy(needs: Needs, states: Iterable[NodeState]) -> Iterator[NodeState]:
+    """States that a first look does not rule out: enough of the first two resources asked for, and no pod that must not share the node."""
+    (_, pods), *others = needs.amounts
+    (one, least), (two, little) = (others + [(0, pods)] * 2)[:2]
+    found: Iterator[NodeState] = (state for state in states if state.free[one] >= least and state.free[two] >= little)
+    for tally in needs.keep_off:
+        found = _without(found, tally)
+    return found
+
+
+def _without(states: Iterator[NodeState], tally: Tally) -> Iterator[NodeState]:
+    return (state for state in states if not state.levels.get(tally))
+
+
 def place_anywhere(simulation: Simulation, needs: Needs, number: int, states: Iterable[NodeState] | None = None) -> Placed:
-    """Place up to ``number`` pods on the given node states (all, when none are given); where they went, pods per state in total."""
-    ordered = candidates(simulation, needs) if states is None else sorted(states, key=lambda state: state.turn)
+    """Place up to ``number`` pods on the given node states, in their order; where they went, pods per state in total.
+
+    Without states it is all nodes, longest not used first.
+    """
+    ordered = candidates(simulation, needs) if states is None else roomy(needs, states)
     if needs.plain:
         return _place_evenly(simulation, needs, number, ordered)
     return place_one_by_one(simulation, needs, number, ordered)
 
 
-def _place_evenly(simulation: Simulation, needs: Needs, number: int, ordered: list[NodeState]) -> Placed:
-    rooms = [(state, room) for state in ordered if (room := simulation.room(needs, state))]
+def _place_evenly(simulation: Simulation, needs: Needs, number: int, ordered: Iterable[NodeState]) -> Placed:
+    rooms = _rooms(simulation, needs, number, ordered)
     level = _common_level(rooms, number)
     placed: Placed = []
     left = number
@@ -62,6 +81,20 @@ def _place_evenly(simulation: Simulation, needs: Needs, number: int, ordered: li
     return placed
 
 
+def _rooms(simulation: Simulation, needs: Needs, number: int, ordered: Iterable[NodeState]) -> list[tuple[NodeState, int]]:
+    """States with the pods that each of their nodes can take; no more of them than can get a pod."""
+    rooms: list[tuple[NodeState, int]] = []
+    nodes = 0
+    for state in ordered:
+        room = simulation.room(needs, state)
+        if room:
+            rooms.append((state, room))
+            nodes += state.count
+            if nodes >= number:
+                break
+    return rooms
+
+
 def _common_level(rooms: list[tuple[NodeState, int]], number: int) -> int:
     """The largest number of pods that every node with room for it can take without exceeding ``number`` in total."""
     left, level, nodes = number, 0, sum(state.count for state, _ in rooms)
@@ -75,22 +108,40 @@ def _common_level(rooms: list[tuple[NodeState, int]], number: int) -> int:
     return level
 
 
-def place_one_by_one(
-    simulation: Simulation, needs: Needs, number: int, ordered: list[NodeState], accept: Callable[[NodeState], bool] | None = None
-) -> Placed:
+def place_one_by_one(simulation: Simulation, needs: Needs, number: int, ordered: Iterable[NodeState]) -> Placed:
     """Place pods singly where one pod changes what the next may do; stops at the first that finds no node."""
-    queue = [state for state in ordered if accept is None or accept(state)]
+    if number == 1:
+        found = _first_fitting(simulation, needs, roomy(needs, ordered))
+        return [_place_one(simulation, needs, found[1])] if found else []
+    queue = list(roomy(needs, ordered))
     placed: Placed = []
-    for _ in range(number):
-        position = next((at for at, state in enumerate(queue) if simulation.misfit(needs, state) is None), None)
-        if position is None:
-            break
-        state = queue[position]
-        chosen = simulation.split(state, 1)
+    while len(placed) < number and (found := _first_fitting(simulation, needs, queue)):
+        position, state = found
+        chosen, _ = _place_one(simulation, needs, state)
         if chosen is state:
             del queue[position]
+        if not needs.improves:
+            del queue[:position]
         queue.append(chosen)
-        simulation.place(needs, chosen)
-        simulation.take_turn(chosen)
         placed.append((chosen, 1))
     return placed
+
+
+def _place_one(simulation: Simulation, needs: Needs, state: NodeState) -> tuple[NodeState, int]:
+    chosen = simulation.split(state, 1)
+    simulation.place(needs, chosen)
+    simulation.take_turn(chosen)
+    return chosen, 1
+
+
+def _first_fitting(simulation: Simulation, needs: Needs, queue: Iterable[NodeState]) -> tuple[int, NodeState] | None:
+    refused: set[NodeClass] = set()
+    for position, state in enumerate(queue):
+        if state.node_class in refused:
+            continue
+        misfit = simulation.misfit(needs, state)
+        if misfit is None:
+            return position, state
+        if misfit.rule in _DOMAIN_RULES and misfit.object != HOSTNAME_LABEL:
+            refused.add(state.node_class)
+    return None

@@ -14,7 +14,7 @@ from lambda_autoscaler.core.model import NodeGroup, PodSet, PodShape, Template
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.plan import Increase, Misfit, Notice, OptionSummary, Rule, ScaleUpResult
 from lambda_autoscaler.core.quota import CLUSTER_WIDE, Quota, usage
-from lambda_autoscaler.core.simulation import Simulation, total
+from lambda_autoscaler.core.simulation import Simulation
 
 MAX_SHAPES_PER_CONTROLLER = 10
 Refusals = dict[PodShape, dict[str, Misfit]]
@@ -128,7 +128,7 @@ def _option(simulation: Simulation, group: NodeGroup, hosts: Mapping[str, list[W
     room = sum(max(0, item.maximum - item.desired) for item in (group, *similar)) or -1
     in_cluster = 0
     if options.max_nodes_total:
-        in_cluster = options.max_nodes_total - total(simulation.states)
+        in_cluster = options.max_nodes_total - simulation.size()
         in_cluster = in_cluster if in_cluster > 0 else -1
     limit = node_limit(options.max_nodes_per_scaleup, room, in_cluster)
     if limit < 0:
@@ -161,8 +161,8 @@ def _increases(
     """The best option cut to the limits and split between similar groups; None when the limit on nodes leaves nothing."""
     notices: list[Notice] = []
     nodes, maximum = best.nodes, given.options.max_nodes_total
-    if maximum and total(simulation.states) + nodes > maximum:
-        nodes = maximum - total(simulation.states)
+    if maximum and simulation.size() + nodes > maximum:
+        nodes = maximum - simulation.size()
         notices.append(status_notice(given.options, "Warning", "MaxNodesTotalReached", f"Max total nodes in cluster reached: {maximum}"))
         if nodes < 1:
             return None, notices

@@ -5,7 +5,7 @@ them, so that the cost grows with shapes and states, not with pods. It is mutabl
 of that are values. The peer's counterpart is its cluster snapshot with ``Fork`` and ``Revert``.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -71,6 +71,8 @@ class Simulation:
         self._classes: dict[object, NodeClass] = {}
         self._needs: dict[PodShape, Needs] = {}
         self._tallies: dict[TallyKey, Tally] = {}
+        self._nodes: dict[NodeClass, int] = {}
+        self._counting: dict[bool, list[Tally]] = {True: [], False: []}
         self._rules: dict[object, int] = {}
         self._static: dict[tuple[int, int], tuple[Misfit | None, Misfit | None]] = {}
         self._exclusive: dict[str, int] = {}
@@ -90,6 +92,10 @@ class Simulation:
         for shape, number in facts.pods:
             self.place(self.needs(shape), state, number)
         return state
+
+    def size(self) -> int:
+        """Number of nodes."""
+        return sum(self._nodes.values())
 
     def remove(self, state: NodeState) -> None:
         """Take the nodes of a state away, with their pods."""
@@ -117,14 +123,12 @@ class Simulation:
 
     def _take_back(self, giver: NodeState, taker: NodeState) -> None:
         giver.count += taker.count
-        self.states.remove(taker)
-        self.by_class[taker.node_class].remove(taker)
+        self._drop(taker)
 
     def merge(self, state: NodeState, other: NodeState) -> None:
         """Count the nodes of ``state``, which is in the same condition, to ``other``."""
         other.count += state.count
-        self.states.remove(state)
-        self.by_class[state.node_class].remove(state)
+        self._drop(state)
         if self._journal is not None:
             self._journal.append(lambda: self._unmerge(state, other))
 
@@ -136,18 +140,32 @@ class Simulation:
     def _append(self, state: NodeState) -> None:
         self.states.append(state)
         self.by_class.setdefault(state.node_class, []).append(state)
-        for tally in self._tallies.values():
-            tally.add_nodes(state.node_class, state.count)
+        self._count_nodes(state.node_class, state.count)
         if self._journal is not None:
             self._journal.append(lambda: self._forget(state))
 
     def _forget(self, state: NodeState) -> None:
-        self.states.remove(state)
-        self.by_class[state.node_class].remove(state)
-        for tally in self._tallies.values():
-            tally.add_nodes(state.node_class, -state.count)
+        self._drop(state)
+        self._count_nodes(state.node_class, -state.count)
         if self._journal is not None:
             self._journal.append(lambda: self._append(state))
+
+    def _drop(self, state: NodeState) -> None:
+        for states in (self.states, self.by_class[state.node_class]):
+            if states[-1] is state:
+                states.pop()
+            else:
+                states.remove(state)
+
+    def _count_nodes(self, node_class: NodeClass, count: int) -> None:
+        """Tell the tallies: those over hostnames of every node, those over other keys when a class of nodes appears or is gone."""
+        before = self._nodes.get(node_class, 0)
+        after = self._nodes[node_class] = before + count
+        for tally in self._counting[True]:
+            tally.add_nodes(node_class, count)
+        if not before or not after:
+            for tally in self._counting[False]:
+                tally.add_nodes(node_class, 1 if after else -1)
 
     def _capacity(self, name: str, amounts: Mapping[str, int], facts: NodeFacts) -> int:
         if name.startswith(ATTACHMENT_PREFIX):
@@ -193,11 +211,15 @@ class Simulation:
         if tally is None:
             tally = Tally(key, sees)
             self._tallies[key] = tally
+            if tally.counts_nodes:
+                self._counting[tally.hostname].append(tally)
+            for node_class, count in self._nodes.items():
+                if count:
+                    tally.add_nodes(node_class, count if tally.hostname else 1)
             counted = {shape: needs for shape, needs in self._needs.items() if tally.counts(shape)}
             for needs in counted.values():
                 needs.adds.append(tally)
             for state in self.states:
-                tally.add_nodes(state.node_class, state.count)
                 number = sum(state.load[shape] for shape in counted if shape in state.load)
                 if number:
                     self._count(tally, state, number)
@@ -210,9 +232,9 @@ class Simulation:
         before, after = self._static_misfits(needs, state)
         return (
             before
-            or self._port_misfit(needs, state)
+            or (self._port_misfit(needs, state) if needs.ports else None)
             or self._resource_misfit(needs, state)
-            or self._exclusive_misfit(needs)
+            or (self._exclusive_misfit(needs) if needs.exclusive else None)
             or after
             or (None if needs.plain else self._topology_misfit(needs, state))
         )
@@ -235,9 +257,13 @@ class Simulation:
 
     def _resource_misfit(self, needs: Needs, state: NodeState) -> Misfit | None:
         free = state.free
-        short = [self.resources[index] for index, amount in needs.amounts if free[index] < amount]
-        if not short:
-            return None
+        for index, amount in needs.amounts:
+            if free[index] < amount:
+                return self._shortage(needs, free)
+        return None
+
+    def _shortage(self, needs: Needs, free: list[int]) -> Misfit:
+        short = (self.resources[index] for index, amount in needs.amounts if free[index] < amount)
         limited = [name for name in short if not name.startswith(ATTACHMENT_PREFIX)]
         return Misfit(Rule.RESOURCE, ",".join(limited)) if limited else Misfit(Rule.VOLUME_LIMIT)
 
@@ -373,8 +399,3 @@ class Attempt:
 def _collide(port: HostPort, other: HostPort) -> bool:
     same = port.port == other.port and port.protocol == other.protocol
     return same and (port.ip == other.ip or _ANY_IP in (port.ip, other.ip))
-
-
-def total(states: Sequence[NodeState]) -> int:
-    """Number of nodes in the states."""
-    return sum(state.count for state in states)

@@ -36,7 +36,7 @@ class TallyKey(msgspec.Struct, frozen=True):
 class Tally:
     """Pods per domain of one rule; mutable, and never seen outside a simulation."""
 
-    __slots__ = ("counts_nodes", "domains", "hostname", "key", "levels", "nodes", "sees", "total")
+    __slots__ = ("_applies", "counts_nodes", "domains", "hostname", "key", "levels", "nodes", "sees", "total")
 
     def __init__(self, key: TallyKey, sees: Callable[[NodeClass], bool] | None) -> None:
         self.key = key
@@ -47,6 +47,7 @@ class Tally:
         self.nodes: Counter[str] = Counter()
         self.levels: Counter[int] = Counter()
         self.total = 0
+        self._applies: dict[NodeClass, bool] = {}
 
     def minimum(self, min_domains: int) -> int:
         """Fewest pods in any domain; 0 while there are fewer domains than asked for."""
@@ -68,9 +69,12 @@ class Tally:
 
     def applies(self, node_class: NodeClass) -> bool:
         """Whether pods on nodes of this class count."""
-        if not self.hostname and self.key.topology_key not in node_class.labels:
-            return False
-        return self.sees is None or self.sees(node_class)
+        found = self._applies.get(node_class)
+        if found is None:
+            found = self.hostname or self.key.topology_key in node_class.labels
+            found = found and (self.sees is None or self.sees(node_class))
+            self._applies[node_class] = found
+        return found
 
     def add_pods(self, node_class: NodeClass, level: int, per_node: int, nodes: int) -> None:
         """``per_node`` more pods (may be negative) on each of ``nodes`` nodes that had ``level`` of them."""
@@ -115,16 +119,13 @@ def sees_nodes_of(shape: PodShape, constraint: SpreadConstraint) -> Callable[[No
     """Which node classes a spread constraint looks at. Rules that tell single nodes apart do not narrow it: classes do not know names."""
     keys = tuple({item.topology_key for item in shape.spread} - {HOSTNAME_LABEL})
     narrowed = constraint.honor_affinity and not looks_at_single_nodes(shape)
-    known: dict[int, bool] = {}
 
     def sees(node_class: NodeClass) -> bool:
-        answer = known.get(node_class.key)
-        if answer is None:
-            answer = all(key in node_class.labels for key in keys)
-            answer = answer and (not narrowed or matches_node_rules(shape, Place(node_class)))
-            answer = answer and not (constraint.honor_taints and untolerated(node_class.taints, shape.tolerations))
-            known[node_class.key] = answer
-        return answer
+        if not all(key in node_class.labels for key in keys):
+            return False
+        if narrowed and not matches_node_rules(shape, Place(node_class)):
+            return False
+        return not (constraint.honor_taints and untolerated(node_class.taints, shape.tolerations))
 
     return sees
 
