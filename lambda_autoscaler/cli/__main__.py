@@ -4,6 +4,7 @@ Whatever goes wrong is one line on standard error and exit code 2. click and ric
 says how to get them.
 """
 
+import io
 import os
 import sys
 
@@ -14,6 +15,9 @@ def main() -> None:
         from lambda_autoscaler.cli.verbs import run  # noqa: PLC0415 - without the extra there is no click to import
     except ModuleNotFoundError as fault:
         sys.exit(_without_extra(fault))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without ▲ and ✓ shows a question mark, not a traceback
     try:
         code = run(sys.argv[1:])
         sys.stdout.flush()

@@ -53,7 +53,7 @@ def live(target: LiveTarget, settings: Mapping[str, str]) -> Source:
 
 
 def _session(target: LiveTarget, region_of_context: str) -> botocore.session.Session:
-    """The profile's session. Regions in this order: the flag, AWS_REGION (which botocore does not read), the profile, the kubeconfig's context."""
+    """The profile's session. The region is the flag's, AWS_REGION's (which botocore does not read), the profile's or the context's."""
     try:
         session = botocore.session.Session(profile=target.profile or None)
         region = target.region or os.environ.get("AWS_REGION") or session.get_config_variable("region") or region_of_context

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from rich.console import Console
 from lambda_autoscaler.cli import demo, explain, plan
 from lambda_autoscaler.cli.screen import Screen, program_name
 from lambda_autoscaler.cli.source import Source, record, snapshot
-from lambda_autoscaler.core.answers import Scene
 from lambda_autoscaler.ports import AutoscalerError, BadInput
 
 FAILED = 2
@@ -108,7 +108,8 @@ def demo_verb(**flags: Any) -> None:
 @_look_flags
 def plan_verb(folder: Path | None, output: str, exit_code: bool, **flags: Any) -> int:
     """Decide once and show it; nothing is changed. From a snapshot folder, or from the live cluster when none is given."""
-    decided = plan.decision(_source(folder, flags))
+    with _busy():
+        decided = plan.decision(_source(folder, flags))
     plan.show(_look(flags).screen(), decided, output)
     return SOMETHING_TO_DO if exit_code and plan.has_work(decided.scene.plan) else 0
 
@@ -121,7 +122,8 @@ def plan_verb(folder: Path | None, output: str, exit_code: bool, **flags: Any) -
 @_look_flags
 def snapshot_verb(folder: Path, **flags: Any) -> None:
     """Write what a scan reads of the live cluster into a folder, to plan from it offline or to attach it to an issue."""
-    record(_source(None, flags), folder, replace=flags["replace"])
+    with _busy():
+        record(_source(None, flags), folder, replace=flags["replace"])
     screen = _look(flags).screen()
     screen.line(f"Written to {folder}. To plan from it:", mark="✓")
     screen.copyable(f"  {program_name()} plan {folder}")
@@ -136,7 +138,8 @@ def snapshot_verb(folder: Path, **flags: Any) -> None:
 def explain_verb(object_name: str, folder: Path | None, **flags: Any) -> None:
     """Why a pod, a node or a node group is treated as it is."""
     question = explain.question(object_name)
-    scene: Scene = plan.decision(_source(folder, flags)).scene
+    with _busy():
+        scene = plan.decision(_source(folder, flags)).scene
     explain.show(_look(flags).screen(), scene, question)
 
 
@@ -150,6 +153,12 @@ def _source(folder: Path | None, flags: dict[str, Any]) -> Source:
     if named:
         raise BadInput(f"{', '.join(named)} and the snapshot {folder} exclude each other: a snapshot is read offline")
     return snapshot(folder, flags["settings"])
+
+
+def _busy() -> AbstractContextManager[object]:
+    """A sign of life on standard error while a large cluster is read, for those who watch."""
+    console = Console(stderr=True)
+    return console.status("reading the cluster") if console.is_terminal else nullcontext()
 
 
 def _look(flags: dict[str, Any]) -> Look:
