@@ -1,3 +1,5 @@
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -84,3 +86,10 @@ def test_without_the_extra_the_command_says_how_to_install_it(monkeypatch: pytes
         __main__.main()
     assert exit_.value.code == 2
     assert "pip install 'eks-autoscaling[cli]'" in capsys.readouterr().err
+
+
+def test_a_terminal_without_unicode_gets_the_story_all_the_same() -> None:
+    command = [sys.executable, "-m", "lambda_autoscaler.cli", "demo"]
+    done = subprocess.run(command, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "20 of 20 running" in done.stdout
