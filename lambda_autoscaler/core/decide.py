@@ -12,14 +12,18 @@ from lambda_autoscaler.core.estimate import template_facts
 from lambda_autoscaler.core.expand import ExpanderInput
 from lambda_autoscaler.core.explain import increase_text, not_triggered_message
 from lambda_autoscaler.core.health import Health, assess, status_notice
-from lambda_autoscaler.core.memory import Memory, ScaleUpRequest
+from lambda_autoscaler.core.increases import joined, with_requests
+from lambda_autoscaler.core.memory import Memory
+from lambda_autoscaler.core.minimum import to_minimum
 from lambda_autoscaler.core.model import Cluster, Node, PodRef, PodSet, PodShape, Template
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.pending import are_all_new, is_expendable, old_enough, place_on_free_capacity
-from lambda_autoscaler.core.plan import Increase, Misfit, Notice, PendingPods, Plan, Rule, ScaleUpResult
+from lambda_autoscaler.core.plan import Misfit, Notice, PendingPods, Plan, Rule, ScaleUpResult
+from lambda_autoscaler.core.prices import node_price
 from lambda_autoscaler.core.quota import Quota
 from lambda_autoscaler.core.readiness import readiness
-from lambda_autoscaler.core.scale_up import ScaleUpDecision, ScaleUpInput, scale_up
+from lambda_autoscaler.core.salvo import Round, left_over, rounds
+from lambda_autoscaler.core.scale_up import ScaleUpInput
 from lambda_autoscaler.core.simulation import NodeFacts, Simulation
 from lambda_autoscaler.core.template import cluster_shapes, templates
 
@@ -45,7 +49,9 @@ def decide(cluster: Cluster, memory: Memory, options: Options, now: float) -> Pl
         return msgspec.structs.replace(plan, memory=cleared, notices=(*plan.notices, unhealthy))
     if health.resize:
         return plan
-    return _Scan(cluster, options, now, health, found).run(plan)
+    scan = _Scan(cluster, options, now, health, found)
+    plan = scan.run(plan)
+    return scan.with_minimum_sizes(plan) if options.enforce_node_group_min_size else plan
 
 
 class _Scan:
@@ -96,6 +102,33 @@ class _Scan:
         return msgspec.structs.replace(plan, result=result, pods=(*plan.pods, *pods), notices=(*plan.notices, reached, *notices))
 
     def _with_scale_up(self, plan: Plan, left: Sequence[PodSet]) -> Plan:
+        found = rounds(self.simulation, self._input(tuple(left)))
+        increases = tuple(item for part in found for item in part.decision.increases)
+        last = found[-1].decision
+        outcomes = tuple(outcome for part in found for outcome in _outcomes(part, final=part is found[-1]))
+        plan = msgspec.structs.replace(
+            plan,
+            result=ScaleUpResult.SUCCESSFUL if increases else last.result,
+            increases=joined(increases),
+            options=tuple(option for part in found for option in part.decision.options),
+            skipped_groups=tuple(last.skipped.items()),
+            pods=(*plan.pods, *outcomes),
+            memory=with_requests(plan.memory, increases, self.options, self.now),
+        )
+        notices = [notice for part in found for notice in (*part.decision.notices, *_triggered(part))]
+        return msgspec.structs.replace(plan, notices=(*plan.notices, *notices, *_not_triggered(plan)))
+
+    def with_minimum_sizes(self, plan: Plan) -> Plan:
+        """The plan with the groups that stand below their minimum brought to it."""
+        increases, notices = to_minimum(self._input(), plan.increases)
+        return msgspec.structs.replace(
+            plan,
+            increases=joined((*plan.increases, *increases)),
+            notices=(*plan.notices, *notices),
+            memory=with_requests(plan.memory, increases, self.options, self.now),
+        )
+
+    def _input(self, waiting: tuple[PodSet, ...] = ()) -> ScaleUpInput:
         nodes = [(node.labels, node.capacity) for node in self.cluster.nodes]
         coming = [
             (self.templates[name].labels, self.templates[name].capacity)
@@ -103,26 +136,19 @@ class _Scan:
             if name in self.templates
             for _ in range(item.upcoming)
         ]
-        given = ScaleUpInput(
-            waiting=tuple(left),
-            groups=self.cluster.groups,
+        groups = self.cluster.groups
+        known = {
+            group.id: node_price(group, self.templates[group.id], self.cluster.prices) for group in groups if group.id in self.templates
+        }
+        prices = {name: price for name, price in known.items() if price is not None}
+        return ScaleUpInput(
+            waiting=waiting,
+            groups=groups,
             templates=self.templates,
             health=self.health,
             quota=Quota(self.options, [*nodes, *coming]),
-            expander=ExpanderInput(self.options, self.cluster.priorities),
+            expander=ExpanderInput(self.options, self.cluster.priorities, prices, len(self.cluster.nodes)),
             now=self.now,
-        )
-        decision = scale_up(self.simulation, given)
-        outcomes = tuple(outcome for item in left for outcome in _outcomes(item, decision))
-        return msgspec.structs.replace(
-            plan,
-            result=decision.result,
-            increases=decision.increases,
-            pods=(*plan.pods, *outcomes),
-            options=decision.options,
-            skipped_groups=tuple(decision.skipped.items()),
-            notices=(*plan.notices, *decision.notices, *_pod_notices(outcomes, decision)),
-            memory=_with_requests(plan.memory, decision.increases, self.options, self.now),
         )
 
 
@@ -158,42 +184,38 @@ def _facts(node: Node, promised: Iterable[PodSet], cluster: Cluster, options: Op
     return NodeFacts(node.labels, node.taints, node.allocatable, pods, node.name, node.unschedulable, limits)
 
 
-def _outcomes(item: PodSet, decision: ScaleUpDecision) -> list[PendingPods]:
-    """What became of the pods of one shape: the first ones are helped by the chosen option, as far as it goes."""
-    helped = decision.chosen.placed.get(item.shape, 0) if decision.chosen is not None and decision.increases else 0
-    found = [PendingPods(item.shape, item.pods[:helped], "triggered")] if helped else []
-    rest = item.pods[helped:]
-    if rest:
+def _outcomes(part: Round, *, final: bool) -> list[PendingPods]:
+    """What became of the pods of a round: its option helps the first ones of each shape, the rest goes on to the next round."""
+    decision = part.decision
+    rest = left_over(part.waiting, decision)
+    kept = {item.shape: len(item.pods) for item in rest}
+    helped = [(item.shape, item.pods[: len(item.pods) - kept.get(item.shape, 0)]) for item in part.waiting]
+    found = [PendingPods(shape, pods, "triggered") for shape, pods in helped if pods]
+    for item in rest if final else ():
         reasons = {**decision.skipped, **decision.refusals.get(item.shape, {})}
         outcome = "waiting" if item.shape in decision.helped else "unhelped"
-        found.append(PendingPods(item.shape, rest, outcome, tuple(sorted(reasons.items()))))
+        found.append(PendingPods(item.shape, item.pods, outcome, tuple(sorted(reasons.items()))))
     return found
 
 
-def _pod_notices(outcomes: Iterable[PendingPods], decision: ScaleUpDecision) -> list[Notice]:
-    """Events on pods: those that triggered the scale-up, and those that no group can help when there was none."""
-    notices: list[Notice] = []
-    triggered = f"pod triggered scale-up: [{' '.join(f'{{{increase_text(item)}}}' for item in decision.increases)}]"
-    for item in outcomes:
-        if item.outcome == "triggered":
-            notices.extend(_pod_notice(item.shape, pod, "TriggeredScaleUp", triggered) for pod in item.pods)
-        elif item.outcome == "unhelped" and decision.result is ScaleUpResult.NO_OPTIONS:
-            message = not_triggered_message(misfit for _, misfit in item.reasons)
-            notices.extend(_pod_notice(item.shape, pod, "NotTriggerScaleUp", message) for pod in item.pods)
-    return notices
+def _triggered(part: Round) -> list[Notice]:
+    """Events on the pods for which a round grows groups."""
+    text = f"pod triggered scale-up: [{' '.join(f'{{{increase_text(item)}}}' for item in part.decision.increases)}]"
+    helped = (item for item in _outcomes(part, final=False))
+    return [_pod_notice(item.shape, pod, "TriggeredScaleUp", text) for item in helped for pod in item.pods]
+
+
+def _not_triggered(plan: Plan) -> list[Notice]:
+    """Events on the pods that no group can help, when nothing grows."""
+    if plan.result is not ScaleUpResult.NO_OPTIONS:
+        return []
+    return [
+        _pod_notice(item.shape, pod, "NotTriggerScaleUp", not_triggered_message(misfit for _, misfit in item.reasons))
+        for item in plan.pods
+        if item.outcome == "unhelped"
+        for pod in item.pods
+    ]
 
 
 def _pod_notice(shape: PodShape, pod: PodRef, reason: str, message: str) -> Notice:
     return Notice("Pod", shape.namespace, pod.name, "Normal", reason, message, pod.uid)
-
-
-def _with_requests(memory: Memory, increases: Iterable[Increase], options: Options, now: float) -> Memory:
-    """Memory after the increases: each group's request grows, and its time starts anew (section 7.6)."""
-    requests, sizes = dict(memory.requests), dict(memory.size_set)
-    last = memory.last_scale_up
-    for item in increases:
-        before = requests[item.group].increase if item.group in requests else 0
-        requests[item.group] = ScaleUpRequest(before + item.target - item.current, now, now + options.max_node_provision_time)
-        sizes[item.group] = now
-        last = now
-    return msgspec.structs.replace(memory, requests=requests, size_set=sizes, last_scale_up=last)

@@ -10,10 +10,15 @@ from typing import Final
 
 import msgspec
 
+from lambda_autoscaler.core.health import status_notice
 from lambda_autoscaler.core.model import CPU, MEMORY, PodShape, Priorities, Template
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.plan import Notice
+from lambda_autoscaler.core.prices import price_score
 from lambda_autoscaler.core.priorities import PRIORITY_CONFIG_MAP
+
+# Where the peer starts its search for the highest priority: lower ones never win.
+LOWEST_PRIORITY: Final = -1
 
 
 class Option(msgspec.Struct, frozen=True):
@@ -32,10 +37,15 @@ class Option(msgspec.Struct, frozen=True):
 
 
 class ExpanderInput(msgspec.Struct, frozen=True):
-    """What expanders look at beside the options: the settings and the priority table."""
+    """What expanders look at beside the options: the settings, the priority table, and for prices one node of each group and the cluster.
+
+    ``prices`` are USD per hour by group, without groups whose price is unknown; ``cluster_nodes`` is the number of nodes there are.
+    """
 
     options: Options
     priorities: Priorities = Priorities()
+    prices: Mapping[str, float] = {}
+    cluster_nodes: int = 0
 
 
 Choice = tuple[list[Option], list[Notice]]
@@ -89,17 +99,34 @@ def priority(options: Sequence[Option], given: ExpanderInput) -> Choice:
         else:
             text = f"Priority expander: node group {option.group} not found in priority expander configuration. The group won't be used."
             notices.append(_notice(given.options, "PriorityConfigMapNotMatchedGroup", text))
-    highest = max((rank for rank in ranks.values() if rank >= 0), default=None)
+    highest = max((rank for rank in ranks.values() if rank >= LOWEST_PRIORITY), default=None)
     if highest is None:
         text = "Priority expander: no priorities info found for any of the expansion options. No options filtered."
         return list(options), [*notices, _notice(given.options, "PriorityConfigMapNoGroupMatched", text)]
     return [option for option in options if ranks.get(option.group) == highest], notices
 
 
+def price(options: Sequence[Option], given: ExpanderInput) -> Choice:
+    """Options that help the most for the money; without any known price all of them. Groups of unknown price are left out, and named."""
+    known = [option for option in options if option.group in given.prices]
+    notices = [
+        status_notice(given.options, "Warning", "PriceUnknown", f"Price expander: no price is known for node group {option.group}.")
+        for option in options
+        if option.group not in given.prices
+    ]
+
+    def score(option: Option) -> float:
+        bill = given.prices[option.group] * option.nodes
+        return price_score(option.template.capacity, bill, option.placed, (option.nodes, given.cluster_nodes))
+
+    return (_best(known, score) if known else list(options)), notices
+
+
 EXPANDERS: Final[Mapping[str, Expander]] = {
     "least-waste": least_waste,
     "most-pods": most_pods,
     "least-nodes": least_nodes,
+    "price": price,
     "priority": priority,
 }
 RANDOM: Final = "random"

@@ -306,6 +306,13 @@ class Priorities(msgspec.Struct, frozen=True):
     fault: str = ""
 
 
+class PriceTable(msgspec.Struct, frozen=True):
+    """What instances cost, in USD per hour: on demand by type, spot by type and availability zone."""
+
+    on_demand: Mapping[str, float] = {}
+    spot: Mapping[tuple[str, str], float] = {}
+
+
 class Cluster(msgspec.Struct, frozen=True):
     """All that a scan saw. ``pending`` are unschedulable pods in the order of the API; ``nominated`` are pods promised to a node.
 
@@ -323,4 +330,5 @@ class Cluster(msgspec.Struct, frozen=True):
     workloads: Mapping[tuple[str, str, str], int] = {}
     attach_limits: Mapping[str, Mapping[str, int]] = {}
     priorities: Priorities = Priorities()
+    prices: PriceTable = PriceTable()
     faults: tuple[str, ...] = ()

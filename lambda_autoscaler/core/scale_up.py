@@ -66,7 +66,7 @@ def waiting_groups(waiting: Sequence[PodSet]) -> list[WaitingPods]:
 def scale_up(simulation: Simulation, given: ScaleUpInput) -> ScaleUpDecision:
     """Decide which groups grow for the waiting pods. The simulation is left as it was."""
     groups = waiting_groups(given.waiting)
-    skipped = {group.id: reason for group in given.groups if (reason := _skip_reason(group, given)) is not None}
+    skipped = {group.id: reason for group in given.groups if (reason := skip_reason(group, given)) is not None}
     valid = [group for group in given.groups if group.id not in skipped]
     hosts: dict[str, list[WaitingPods]] = {}
     refusals: Refusals = {item.shape: {} for item in groups}
@@ -91,7 +91,8 @@ def scale_up(simulation: Simulation, given: ScaleUpInput) -> ScaleUpDecision:
     )
 
 
-def _skip_reason(group: NodeGroup, given: ScaleUpInput) -> Misfit | None:
+def skip_reason(group: NodeGroup, given: ScaleUpInput) -> Misfit | None:
+    """Why a group cannot grow now, None when it can."""
     template = given.templates.get(group.id)
     if not given.health.groups[group.id].healthy:
         return Misfit(Rule.NOT_READY)
