@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from lambda_autoscaler.core.deletion import Chosen, choose_removals, cooldown_until, soft_taints
 from lambda_autoscaler.core.estimate import template_facts
 from lambda_autoscaler.core.expand import ExpanderInput
 from lambda_autoscaler.core.explain import increase_text, not_triggered_message
@@ -17,14 +18,25 @@ from lambda_autoscaler.core.memory import Memory
 from lambda_autoscaler.core.minimum import to_minimum
 from lambda_autoscaler.core.model import Cluster, Node, PodRef, PodSet, PodShape, Template
 from lambda_autoscaler.core.options import Options
-from lambda_autoscaler.core.pending import are_all_new, is_expendable, old_enough, place_on_free_capacity
-from lambda_autoscaler.core.plan import Misfit, Notice, PendingPods, Plan, Rule, ScaleUpResult
+from lambda_autoscaler.core.pending import FreeCapacity, are_all_new, is_expendable, old_enough, place_on_free_capacity
+from lambda_autoscaler.core.plan import (
+    Misfit,
+    NodeOutcome,
+    Notice,
+    PendingPods,
+    Plan,
+    Removal,
+    Rule,
+    ScaleUpResult,
+    Unremovable,
+)
 from lambda_autoscaler.core.prices import node_price
 from lambda_autoscaler.core.quota import Quota
 from lambda_autoscaler.core.readiness import readiness
 from lambda_autoscaler.core.salvo import Round, left_over, rounds
+from lambda_autoscaler.core.scale_down import ScaleDownInput, survey, with_survey
 from lambda_autoscaler.core.scale_up import ScaleUpInput
-from lambda_autoscaler.core.simulation import NodeFacts, Simulation
+from lambda_autoscaler.core.simulation import NodeFacts, NodeState, Simulation
 from lambda_autoscaler.core.template import cluster_shapes, templates
 
 
@@ -63,20 +75,20 @@ class _Scan:
         self.now = now
         self.health = health
         self.templates = found
-        self.simulation = _simulate(cluster, options, health, found)
+        self.simulation, self.states = _simulate(cluster, options, health, found)
 
     def run(self, plan: Plan) -> Plan:
         """The plan with what becomes of the waiting pods."""
         waiting = [item for item in _joined(self.cluster.pending, self.cluster.unprocessed) if not is_expendable(item.shape, self.options)]
-        placed, left = place_on_free_capacity(self.simulation, waiting)
-        left = [item for item in left if not item.shape.is_daemonset]
-        left, faults = old_enough(left, self.options, self.now)
-        pods = tuple(PendingPods(item.shape, item.pods, "schedulable") for item in placed)
+        free = place_on_free_capacity(self.simulation, waiting)
+        left, faults = old_enough([item for item in free.left if not item.shape.is_daemonset], self.options, self.now)
+        pods = tuple(PendingPods(item.shape, item.pods, "schedulable") for item in free.placed)
         plan = msgspec.structs.replace(plan, pods=pods, faults=(*plan.faults, *faults))
         held = self._held_back(left)
-        if held is not None:
-            return self._without_scale_up(plan, left, held)
-        return self._with_scale_up(plan, left)
+        plan = self._with_scale_up(plan, left) if held is None else self._without_scale_up(plan, left, held)
+        if not self.options.scale_down_enabled:
+            return plan
+        return self._with_scale_down(plan, free, may_remove=held is not ScaleUpResult.IN_COOLDOWN)
 
     def _held_back(self, left: Sequence[PodSet]) -> ScaleUpResult | None:
         """Why no group may grow in this scan (step 22), None when one may."""
@@ -151,6 +163,53 @@ class _Scan:
             now=self.now,
         )
 
+    def _with_scale_down(self, plan: Plan, free: FreeCapacity, *, may_remove: bool) -> Plan:
+        """The plan with the nodes that are not needed. They are found in every scan; whether they may go now is another question."""
+        promised = {name: tuple(pods) for name, pods in _promised(self.cluster).items()}
+        extra = {name: (*promised.get(name, ()), *free.by_node.get(name, ())) for name in self.states}
+        given = ScaleDownInput(self.cluster, self.health, plan.memory, self.options, self.now, self.states, extra)
+        found = survey(self.simulation, given)
+        memory = with_survey(plan.memory, found, given)
+        given = msgspec.structs.replace(given, memory=memory)
+        chosen = choose_removals(found.unneeded, given)
+        until = cooldown_until(memory, self.options)
+        removals = chosen.removals if may_remove and until <= self.now else ()
+        outcomes = {**found.outcomes, **_held_by_cooldown(chosen, removals, until)}
+        names = [candidate.node.name for candidate in found.unneeded]
+        return msgspec.structs.replace(
+            plan,
+            removals=removals,
+            nodes=tuple(outcomes[node.name] for node in self.cluster.nodes if node.name in outcomes),
+            soft_taints=soft_taints(self.cluster, self.health, names, (self.options, self.now)),
+            memory=_with_removals(memory, removals, self.now),
+        )
+
+
+def _held_by_cooldown(chosen: Chosen, removals: tuple[Removal, ...], until: float) -> dict[str, NodeOutcome]:
+    """Outcomes of the unneeded nodes; those that only the cooldown keeps say so."""
+    going = {removal.node for removal in removals}
+    return {
+        name: outcome
+        if outcome.reason is not None or name in going
+        else msgspec.structs.replace(outcome, reason=Unremovable.IN_COOLDOWN, until=until)
+        for name, outcome in chosen.outcomes.items()
+    }
+
+
+def _with_removals(memory: Memory, removals: Iterable[Removal], now: float) -> Memory:
+    groups = {removal.group: now for removal in removals}
+    if not groups:
+        return memory
+    return msgspec.structs.replace(memory, last_scale_down_delete=now, group_scale_down={**memory.group_scale_down, **groups})
+
+
+def _promised(cluster: Cluster) -> dict[str, list[PodSet]]:
+    """Nominated pods by node."""
+    promised: dict[str, list[PodSet]] = {}
+    for name, pod_set in cluster.nominated:
+        promised.setdefault(name, []).append(pod_set)
+    return promised
+
 
 def _joined(*parts: Iterable[PodSet]) -> list[PodSet]:
     """Pods of the same shape together, in order of first appearance."""
@@ -161,21 +220,21 @@ def _joined(*parts: Iterable[PodSet]) -> list[PodSet]:
     return [PodSet(shape, pods) for shape, pods in found.items()]
 
 
-def _simulate(cluster: Cluster, options: Options, health: Health, found: dict[str, Template]) -> Simulation:
-    """The cluster as it will be: its nodes with their pods, without expendable ones, and the nodes that are coming."""
+def _simulate(cluster: Cluster, options: Options, health: Health, found: dict[str, Template]) -> tuple[Simulation, dict[str, NodeState]]:
+    """The cluster as it will be: its nodes with their pods, without expendable ones, and the nodes that are coming; real nodes by name."""
     simulation = Simulation(cluster_shapes(cluster, found))
     coming = {name: item.upcoming for name, item in health.groups.items() if item.upcoming}
     replaced = {node for name in coming for node in health.groups[name].not_started}
-    promised: dict[str, list[PodSet]] = {}
-    for name, pod_set in cluster.nominated:
-        promised.setdefault(name, []).append(pod_set)
-    for node in cluster.nodes:
-        if node.name not in replaced:
-            simulation.add(_facts(node, promised.get(node.name, ()), cluster, options))
+    promised = _promised(cluster)
+    states = {
+        node.name: simulation.add(_facts(node, promised.get(node.name, ()), cluster, options))
+        for node in cluster.nodes
+        if node.name not in replaced
+    }
     for name, count in coming.items():
         if name in found:
             simulation.add(template_facts(found[name], name), count)
-    return simulation
+    return simulation, states
 
 
 def _facts(node: Node, promised: Iterable[PodSet], cluster: Cluster, options: Options) -> NodeFacts:

@@ -1,7 +1,9 @@
 """Which waiting pods may ask for nodes (behaviour specification, section 2.2 to 2.4, and step 22 of section 1.2)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
+
+import msgspec
 
 from lambda_autoscaler.core.model import GPU_RESOURCES, PodRef, PodSet, PodShape
 from lambda_autoscaler.core.options import Options
@@ -19,16 +21,28 @@ def is_expendable(shape: PodShape, options: Options) -> bool:
     return shape.priority is not None and shape.priority < options.expendable_pods_priority_cutoff
 
 
-def place_on_free_capacity(simulation: Simulation, waiting: Sequence[PodSet]) -> tuple[list[PodSet], list[PodSet]]:
-    """Place what fits on nodes that exist or are coming, higher priorities first; returns (placed, left). Placements stay."""
+class FreeCapacity(msgspec.Struct, frozen=True):
+    """Waiting pods after the look at free capacity: those that have a place, those that have none, and the places by node name."""
+
+    placed: tuple[PodSet, ...]
+    left: tuple[PodSet, ...]
+    by_node: Mapping[str, tuple[PodSet, ...]]
+
+
+def place_on_free_capacity(simulation: Simulation, waiting: Sequence[PodSet]) -> FreeCapacity:
+    """Place what fits on nodes that exist or are coming, higher priorities first. Placements stay."""
     placed: list[PodSet] = []
     left: list[PodSet] = []
+    by_node: dict[str, tuple[PodSet, ...]] = {}
     for pod_set in sorted(waiting, key=lambda item: -(item.shape.priority or 0)):
-        needs = simulation.needs(pod_set.shape)
-        fitting = sum(number for _, number in place_anywhere(simulation, needs, len(pod_set.pods)))
+        fitting = 0
+        for state, number in place_anywhere(simulation, simulation.needs(pod_set.shape), len(pod_set.pods)):
+            part = PodSet(pod_set.shape, pod_set.pods[fitting : fitting + number])
+            by_node[state.place.name] = (*by_node.get(state.place.name, ()), part)
+            fitting += number
         placed.extend(_part(pod_set, pod_set.pods[:fitting]))
         left.extend(_part(pod_set, pod_set.pods[fitting:]))
-    return placed, left
+    return FreeCapacity(tuple(placed), tuple(left), by_node)
 
 
 def _part(pod_set: PodSet, pods: tuple[PodRef, ...]) -> list[PodSet]:

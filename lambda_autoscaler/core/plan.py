@@ -53,6 +53,54 @@ class Increase(msgspec.Struct, frozen=True):
     maximum: int
 
 
+class Unremovable(StrEnum):
+    """Why a node stays, in upstream's words; metrics and logs use them."""
+
+    NOT_AUTOSCALED = "NotAutoscaled"
+    DISABLED = "ScaleDownDisabledAnnotation"
+    UNREADY_DISABLED = "ScaleDownUnreadyDisabled"
+    NOT_UNDERUTILIZED = "NotUnderutilized"
+    NOT_UNNEEDED_LONG_ENOUGH = "NotUnneededLongEnough"
+    NOT_UNREADY_LONG_ENOUGH = "NotUnreadyLongEnough"
+    MIN_SIZE = "NodeGroupMinSizeReached"
+    MINIMAL_LIMIT = "MinimalResourceLimitExceeded"
+    BEING_DELETED = "CurrentlyBeingDeleted"
+    NO_PLACE = "NoPlaceToMovePods"
+    BLOCKED_BY_POD = "BlockedByPod"
+    ON_COMPLETION = "BlockedByOnCompletionPod"
+    RECENTLY_UNREMOVABLE = "RecentlyUnremovable"
+    IN_COOLDOWN = "InCooldown"
+    OVER_LIMIT = "NotConsidered"
+    OVER_BUDGET = "DeletionBudgetExceeded"
+    STARTING = "NotStarted"
+    UNEXPECTED = "UnexpectedError"
+
+
+class NodeOutcome(msgspec.Struct, frozen=True):
+    """What the scan says of one node: ``reason`` None when its removal starts now.
+
+    ``object`` is what the reason refers to: a pod and its rule, a resource, an instant (seconds since the epoch) until which a clock runs.
+    ``unneeded_since`` is set while the node is unneeded. ``utilization`` is None when it was not looked at or cannot be computed.
+    """
+
+    node: str
+    group: str
+    reason: Unremovable | None
+    object: str = ""
+    rule: str = ""
+    until: float = 0.0
+    utilization: float | None = None
+    resource: str = ""
+    unneeded_since: float | None = None
+
+
+class SoftTaint(msgspec.Struct, frozen=True):
+    """A DeletionCandidateOfClusterAutoscaler taint to put on (``value`` in seconds since the epoch) or, with value 0, to take off a node."""
+
+    node: str
+    value: int
+
+
 class Removal(msgspec.Struct, frozen=True):
     """A node to remove. ``reason`` is ``empty`` or ``underutilized``; ``moves`` are the pods to evict, as namespace/name."""
 
@@ -61,6 +109,7 @@ class Removal(msgspec.Struct, frozen=True):
     reason: str
     instance: str = ""
     utilization: float = 0.0
+    resource: str = ""
     moves: tuple[str, ...] = ()
 
 
@@ -146,6 +195,8 @@ class Plan(msgspec.Struct, frozen=True):
     result: ScaleUpResult
     increases: tuple[Increase, ...] = ()
     removals: tuple[Removal, ...] = ()
+    soft_taints: tuple[SoftTaint, ...] = ()
+    nodes: tuple[NodeOutcome, ...] = ()
     delete_instances: tuple[tuple[str, tuple[str, ...]], ...] = ()
     resize: tuple[tuple[str, int], ...] = ()
     pods: tuple[PendingPods, ...] = ()

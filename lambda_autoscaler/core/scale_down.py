@@ -1,0 +1,218 @@
+"""Which nodes are not needed, and which of them go now (behaviour specification, section 8).
+
+Every scan simulates the removal of underutilised nodes one after the other; what one removal takes from the free capacity and from the
+disruption budgets is gone for the next. A node that stays removable for long enough, and only then, is removed.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from lambda_autoscaler.core.drain import BudgetTracker, DrainContext, PodsToMove, pods_to_move
+from lambda_autoscaler.core.health import Health
+from lambda_autoscaler.core.memory import Memory
+from lambda_autoscaler.core.model import TO_BE_DELETED_TAINT, Cluster, GroupOptions, Node, NodeGroup, PodSet
+from lambda_autoscaler.core.options import Options
+from lambda_autoscaler.core.plan import NodeOutcome, Unremovable
+from lambda_autoscaler.core.readiness import readiness
+from lambda_autoscaler.core.removal import Arrivals, simulate_removal
+from lambda_autoscaler.core.simulation import NodeState, Simulation
+from lambda_autoscaler.core.utilization import Utilization, utilization
+
+DISABLED_ANNOTATION: Final = "cluster-autoscaler.kubernetes.io/scale-down-disabled"
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """A node that may go, with what is on it in the simulation."""
+
+    node: Node
+    state: NodeState
+    pods: tuple[PodSet, ...]
+    utilization: Utilization | None = None
+    to_move: PodsToMove = PodsToMove()
+    is_risky: bool = False
+
+
+class ScaleDownInput(msgspec.Struct, frozen=True):
+    """What scale-down decides from. ``states`` are the simulation's nodes by name, ``extra`` the pods promised to or placed on them."""
+
+    cluster: Cluster
+    health: Health
+    memory: Memory
+    options: Options
+    now: float
+    states: Mapping[str, NodeState]
+    extra: Mapping[str, tuple[PodSet, ...]]
+
+    def group(self, name: str) -> NodeGroup:
+        """A node group by its id."""
+        return self.health.groups[name].group
+
+
+class Survey(msgspec.Struct, frozen=True):
+    """The nodes that are not needed, in the order found; what is said of each other node; and nodes that failed the simulation."""
+
+    unneeded: tuple[Candidate, ...]
+    outcomes: Mapping[str, NodeOutcome]
+    unremovable: tuple[str, ...] = ()
+
+
+def survey(simulation: Simulation, given: ScaleDownInput) -> Survey:
+    """Find the unneeded nodes. Removals stay simulated, so call this last."""
+    outcomes: dict[str, NodeOutcome] = {}
+    budgets = BudgetTracker(given.cluster.budgets)
+    context = DrainContext(given.options, given.now, budgets, given.cluster.workloads)
+    eligible: list[Candidate] = []
+    for candidate in _in_order(_candidates(given, outcomes), given, context):
+        checked, outcome = _check(candidate, given)
+        if outcome is not None:
+            outcomes[candidate.node.name] = outcome
+        else:
+            eligible.append(checked)
+    return _simulate_removals(simulation, eligible, given, (context, outcomes))
+
+
+def _simulate_removals(
+    simulation: Simulation, eligible: Sequence[Candidate], given: ScaleDownInput, judged: tuple[DrainContext, dict[str, NodeOutcome]]
+) -> Survey:
+    context, outcomes = judged
+    leaving = {node.name for node in given.cluster.nodes if is_being_deleted(node)}
+    destinations = {state for name, state in given.states.items() if name not in leaving}
+    arrived: dict[str, tuple[PodSet, ...]] = {}
+    limit = unneeded_limit(given.memory, given.options, given.now)
+    unneeded: list[Candidate] = []
+    failed: list[str] = []
+    for candidate in eligible:
+        name = candidate.node.name
+        if len(unneeded) >= limit:
+            outcomes[name] = _stays(candidate, Unremovable.OVER_LIMIT)
+            continue
+        to_move = pods_to_move((*candidate.pods, *arrived.get(name, ())), context)
+        arrivals, outcome = _try_removal(simulation, candidate, to_move, destinations)
+        if outcome is not None:
+            outcomes[name] = outcome
+            failed.append(name)
+            continue
+        for destination, pods in arrivals:
+            arrived[destination] = (*arrived.get(destination, ()), pods)
+        destinations.discard(candidate.state)
+        risky = not context.budgets.allows_all_at_once(to_move.moved)
+        context.budgets.use(to_move.moved)
+        unneeded.append(msgspec.structs.replace(candidate, to_move=to_move, is_risky=risky))
+    return Survey(tuple(unneeded), outcomes, tuple(failed))
+
+
+def _try_removal(
+    simulation: Simulation, candidate: Candidate, to_move: PodsToMove, destinations: set[NodeState]
+) -> tuple[Arrivals, NodeOutcome | None]:
+    if to_move.blocking is not None:
+        outcome = _stays(candidate, Unremovable.BLOCKED_BY_POD)
+        return [], msgspec.structs.replace(outcome, object=to_move.blocking.pod, rule=to_move.blocking.rule)
+    arrivals, homeless = simulate_removal(simulation, candidate.state, to_move.moved, destinations)
+    if homeless:
+        return [], msgspec.structs.replace(_stays(candidate, Unremovable.NO_PLACE), object=homeless)
+    return arrivals, None
+
+
+def _candidates(given: ScaleDownInput, outcomes: dict[str, NodeOutcome]) -> list[Candidate]:
+    """Nodes of groups above their minimum that are not starting and not already going."""
+    found: list[Candidate] = []
+    for node in given.cluster.nodes:
+        state = given.states.get(node.name)
+        if state is None:
+            outcomes[node.name] = NodeOutcome(node.name, node.group, Unremovable.STARTING)
+        elif is_being_deleted(node):
+            outcomes[node.name] = NodeOutcome(node.name, node.group, Unremovable.BEING_DELETED)
+        elif not node.group:
+            outcomes[node.name] = NodeOutcome(node.name, "", Unremovable.NOT_AUTOSCALED)
+        elif given.group(node.group).desired <= given.group(node.group).minimum:
+            outcomes[node.name] = NodeOutcome(node.name, node.group, Unremovable.MIN_SIZE)
+        else:
+            found.append(Candidate(node, state, _pods_on(node, given)))
+    return found
+
+
+def is_being_deleted(node: Node) -> bool:
+    """Whether a removal of the node has begun: it carries the deletion taint."""
+    return any(taint.key == TO_BE_DELETED_TAINT for taint in node.taints)
+
+
+def _pods_on(node: Node, given: ScaleDownInput) -> tuple[PodSet, ...]:
+    """Pods that the simulation has on the node: the expendable ones are not there."""
+    own = tuple(pod_set for pod_set in node.pods if pod_set.shape in given.states[node.name].load)
+    return (*own, *given.extra.get(node.name, ()))
+
+
+def _in_order(candidates: Sequence[Candidate], given: ScaleDownInput, context: DrainContext) -> list[Candidate]:
+    """Empty nodes first, those without pods to wait for before the others; among equals, nodes that were unneeded before."""
+    alone = msgspec.structs.replace(context, budgets=BudgetTracker(()), workloads=None)
+
+    def rank(candidate: Candidate) -> tuple[bool, bool, bool]:
+        to_move = pods_to_move(candidate.pods, alone)
+        empty = to_move.blocking is None and not to_move.moved
+        return not empty, bool(to_move.awaited), candidate.node.name not in given.memory.unneeded_since
+
+    return sorted(candidates, key=rank)
+
+
+def _check(candidate: Candidate, given: ScaleDownInput) -> tuple[Candidate, NodeOutcome | None]:
+    """The candidate with its utilisation, and the first reason for which it is not even simulated (section 8.2)."""
+    node, options = candidate.node, given.options
+    until = given.memory.unremovable_until.get(node.name, 0.0)
+    if until > given.now:
+        return candidate, msgspec.structs.replace(_stays(candidate, Unremovable.RECENTLY_UNREMOVABLE), until=until)
+    if node.annotations.get(DISABLED_ANNOTATION) == "true":
+        return candidate, _stays(candidate, Unremovable.DISABLED)
+    group = given.group(node.group).options
+    ignored = options.ignore_daemonsets_utilization if group.ignore_daemonsets is None else group.ignore_daemonsets
+    mirrors = options.ignore_mirror_pods_utilization
+    used = utilization(node, candidate.pods, given.now, ignore_daemonsets=ignored, ignore_mirrors=mirrors)
+    candidate = msgspec.structs.replace(candidate, utilization=used)
+    if used is None:
+        return candidate, _stays(candidate, Unremovable.UNEXPECTED)
+    if not options.scale_down_unready_enabled and not readiness(node, options).ready:
+        return candidate, _stays(candidate, Unremovable.UNREADY_DISABLED)
+    if used.share > _threshold(used, group, options):
+        return candidate, _stays(candidate, Unremovable.NOT_UNDERUTILIZED)
+    return candidate, None
+
+
+def _threshold(used: Utilization, group: GroupOptions, options: Options) -> float:
+    if used.resource in ("cpu", "memory"):
+        own, common = group.utilization_threshold, options.scale_down_utilization_threshold
+    else:
+        own, common = group.gpu_utilization_threshold, options.scale_down_gpu_utilization_threshold
+    return common if own is None else own
+
+
+def _stays(candidate: Candidate, reason: Unremovable) -> NodeOutcome:
+    used = candidate.utilization
+    share, resource = (used.share, used.resource) if used is not None else (None, "")
+    return NodeOutcome(candidate.node.name, candidate.node.group, reason, utilization=share, resource=resource)
+
+
+def unneeded_limit(memory: Memory, options: Options, now: float) -> int:
+    """How many unneeded nodes are worth knowing of: what can be deleted while the clocks run, with some to spare (section 8.4)."""
+    parallel = options.max_scale_down_parallelism
+    interval = shortest_interval(memory, options, now)
+    rounds = int(max(options.scale_down_unneeded_time, interval) // interval)
+    return min(len(memory.unneeded_since) + 2 * parallel, parallel * rounds + parallel)
+
+
+def shortest_interval(memory: Memory, options: Options, now: float) -> float:
+    """Smallest time between two scans so far, in seconds; before there were two, the unneeded time."""
+    known = memory.shortest_interval or options.scale_down_unneeded_time or 1e-9
+    since = now - memory.last_scan
+    return min(known, since) if memory.last_scan and since > 0 else known
+
+
+def with_survey(memory: Memory, found: Survey, given: ScaleDownInput) -> Memory:
+    """Memory after a survey: clocks of the unneeded nodes go on, all others are forgotten; nodes that failed are not tried for a while."""
+    since = {candidate.node.name: memory.unneeded_since.get(candidate.node.name, given.now) for candidate in found.unneeded}
+    known = {node.name for node in given.cluster.nodes}
+    until = {name: at for name, at in memory.unremovable_until.items() if at > given.now and name in known}
+    until |= dict.fromkeys(found.unremovable, given.now + given.options.unremovable_node_recheck_timeout)
+    return msgspec.structs.replace(
+        memory, unneeded_since=since, unremovable_until=until, shortest_interval=shortest_interval(given.memory, given.options, given.now)
+    )
