@@ -20,6 +20,7 @@ from typing import Protocol
 
 from lambda_autoscaler.core.memory import Memory
 from lambda_autoscaler.core.plan import Notice, Plan
+from lambda_autoscaler.questions import Question
 
 
 class AutoscalerError(Exception):
@@ -89,20 +90,8 @@ class Aws(Protocol):
     def groups(self) -> Iterable[bytes]:
         """Pages of the Auto Scaling groups that the discovery tags or explicit names select."""
 
-    def nodegroup(self, name: str) -> bytes | None:
-        """DescribeNodegroup; None when EKS does not know it."""
-
-    def instance_types(self, names: Sequence[str]) -> bytes:
-        """DescribeInstanceTypes of the given types; unknown ones are left out."""
-
-    def launch_template_versions(self, template: str, version: str) -> bytes | None:
-        """DescribeLaunchTemplateVersions of a template (id or name) and version; None when it is gone."""
-
-    def launch_configuration(self, name: str) -> bytes | None:
-        """DescribeLaunchConfigurations of one name; None when it is gone."""
-
-    def activities(self, group: str) -> bytes:
-        """DescribeScalingActivities of a group: one page, newest first."""
+    def describe(self, question: Question) -> bytes | None:
+        """The answer to a question, None when the thing it names is not there; several pages are joined into one answer."""
 
     def set_desired_capacity(self, group: str, desired: int) -> None:
         """SetDesiredCapacity to an absolute value."""

@@ -10,11 +10,14 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from lambda_autoscaler import questions
 from lambda_autoscaler.core import amazon
+from lambda_autoscaler.core.attribute_based import Attributes, attributes_of
 from lambda_autoscaler.core.decode import decode_objects
 from lambda_autoscaler.core.kubernetes import ConfigMap
 from lambda_autoscaler.core.observed import Observed, template_key
 from lambda_autoscaler.core.options import Options
+from lambda_autoscaler.on_demand import on_demand_prices
 from lambda_autoscaler.ports import AutoscalerError, Aws, BadInput, Denied, Kube, NotFound, Refused, Unreachable
 
 REQUIRED_KINDS: Final = ("nodes", "pods")
@@ -59,7 +62,10 @@ def observe(kube: Kube, aws: Aws, options: Options) -> Observed:
         instance_types=cloud.instance_types,
         launch_templates=cloud.launch_templates,
         launch_configurations=cloud.launch_configurations,
+        resolved_types=cloud.resolved_types,
         activities=cloud.activities,
+        on_demand_prices=on_demand_prices() if "price" in options.expander else {},
+        spot_prices=cloud.spot_prices(groups) if "price" in options.expander else [],
         faults=faults,
     )
 
@@ -135,6 +141,9 @@ class _Cloud:
         self.launch_configurations = self._each(configurations, "launch configuration", self._launch_configuration)
         lacking = {group.auto_scaling_group_name: group.auto_scaling_group_name for group in groups if _lacks_instances(group)}
         self.activities = self._each(lacking, "scaling activities of", self._activities)
+        attributes = {group.auto_scaling_group_name: attributes_of(group, self.launch_templates) for group in groups}
+        wanted = {name: (name, found) for name, found in attributes.items() if found is not None}
+        self.resolved_types = self._each(wanted, "instance types that meet the requirements of Auto Scaling group", self._first_type)
         self.instance_types = self._types(groups)
 
     def _each(self, keys: Mapping[str, Any], what: str, read: Callable[[Any], _Value | None]) -> dict[str, _Value]:
@@ -155,34 +164,59 @@ class _Cloud:
         return found
 
     def _nodegroup(self, name: str) -> amazon.Nodegroup | None:
-        answer = self._aws.nodegroup(name)
+        answer = self._aws.describe(questions.Nodegroup(name))
         return None if answer is None else _decoded(answer, amazon.NodegroupAnswer, "answer of eks:DescribeNodegroup").nodegroup
 
     def _launch_template(self, wanted: amazon.LaunchTemplateSpecification) -> amazon.LaunchTemplateVersion | None:
-        answer = self._aws.launch_template_versions(wanted.launch_template_id or wanted.launch_template_name, wanted.version or "$Default")
+        name = wanted.launch_template_id or wanted.launch_template_name
+        answer = self._aws.describe(questions.LaunchTemplate(name, wanted.version or "$Default"))
         if answer is None:
             return None
         versions = _decoded(answer, amazon.LaunchTemplateVersions, "answer of ec2:DescribeLaunchTemplateVersions").launch_template_versions
         return versions[0] if versions else None
 
     def _launch_configuration(self, name: str) -> amazon.LaunchConfiguration | None:
-        answer = self._aws.launch_configuration(name)
+        answer = self._aws.describe(questions.LaunchConfiguration(name))
         if answer is None:
             return None
         found = _decoded(answer, amazon.LaunchConfigurations, "answer of autoscaling:DescribeLaunchConfigurations").launch_configurations
         return found[0] if found else None
 
     def _activities(self, group: str) -> list[amazon.Activity]:
-        return _decoded(self._aws.activities(group), amazon.Activities, "answer of autoscaling:DescribeScalingActivities").activities
+        answer = self._aws.describe(questions.Activities(group)) or b"{}"
+        return _decoded(answer, amazon.Activities, "answer of autoscaling:DescribeScalingActivities").activities
+
+    def _first_type(self, wanted: tuple[str, Attributes]) -> str | None:
+        group, attributes = wanted
+        requirements = msgspec.json.encode(attributes.requirements)
+        answer = self._aws.describe(questions.MatchingTypes(group, attributes.image, requirements))
+        if answer is None:
+            return None
+        what = "answer of ec2:GetInstanceTypesFromInstanceRequirements"
+        found = _decoded(answer, amazon.InstanceTypes, what).instance_types
+        if not found:
+            raise BadInput("no instance type of this region meets them")
+        return found[0].instance_type
+
+    def spot_prices(self, groups: Iterable[amazon.AutoScalingGroup]) -> list[amazon.SpotPrice]:
+        """Spot prices of the types that the groups run or would launch."""
+        types = {*self.instance_types, *(instance.instance_type for group in groups for instance in group.instances)} - {""}
+        try:
+            answer = self._aws.describe(questions.SpotPrices(tuple(sorted(types)))) if types else None
+            return _decoded(answer or b"{}", amazon.SpotPrices, "answer of ec2:DescribeSpotPriceHistory").spot_price_history
+        except AutoscalerError as fault:
+            self._faults.append(f"spot prices cannot be read, a share of the on-demand price is taken: {fault}")
+            return []
 
     def _types(self, groups: Iterable[amazon.AutoScalingGroup]) -> dict[str, amazon.InstanceTypeInfo]:
         named = {override.instance_type for group in groups for override in _overrides(group)}
         named |= {version.launch_template_data.instance_type for version in self.launch_templates.values()}
         named |= {configuration.instance_type for configuration in self.launch_configurations.values()}
+        named |= {*self.resolved_types.values()}
         names = sorted(named - {""})
         try:
-            answer = self._aws.instance_types(names) if names else b"{}"
-            infos = _decoded(answer, amazon.InstanceTypes, "answer of ec2:DescribeInstanceTypes").instance_types
+            answer = self._aws.describe(questions.InstanceTypes(tuple(names))) if names else None
+            infos = _decoded(answer or b"{}", amazon.InstanceTypes, "answer of ec2:DescribeInstanceTypes").instance_types
         except AutoscalerError as fault:
             self._faults.append(f"instance types {', '.join(names)} cannot be read: {fault}")
             return {}

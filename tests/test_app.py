@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from lambda_autoscaler import questions
 from lambda_autoscaler.app import Edges, ScanReport, scan
 from lambda_autoscaler.core.memory import Memory
 from lambda_autoscaler.core.plan import Notice, Plan
@@ -74,7 +75,10 @@ class Aws(SnapshotAws):
         self.looks = 0
         self.failed_at = ""
 
-    def activities(self, group: str) -> bytes:
+    def describe(self, question: questions.Question) -> bytes | None:
+        if not isinstance(question, questions.Activities):
+            return super().describe(question)
+        group = question.group
         failed = {"StartTime": self.failed_at, "StatusCode": "Failed", "StatusMessage": "no Spot capacity", "AutoScalingGroupName": group}
         return json.dumps({"Activities": [failed] if self.failed_at else []}).encode()
 

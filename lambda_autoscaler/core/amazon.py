@@ -4,6 +4,8 @@ Field names are the API's in snake case (Auto Scaling and EC2 answer in Pascal c
 and a file made by ``aws ... describe-...``.
 """
 
+from typing import Any
+
 import msgspec
 
 
@@ -49,7 +51,10 @@ class CountRange(_Pascal, frozen=True):
 
 
 class InstanceRequirements(_Pascal, frozen=True, kw_only=True):
-    """Attribute-based instance type selection (autoscaling and ec2 InstanceRequirements)."""
+    """Attribute-based instance type selection (autoscaling and ec2 InstanceRequirements): the part a capacity can be read from.
+
+    The whole of it is kept as it came, since EC2 is asked with it which types it allows.
+    """
 
     v_cpu_count: CountRange = msgspec.field(default=CountRange(), name="VCpuCount")
     memory_mib: CountRange = msgspec.field(default=CountRange(), name="MemoryMiB")
@@ -62,7 +67,7 @@ class Override(_Pascal, frozen=True):
     """autoscaling LaunchTemplateOverrides."""
 
     instance_type: str = ""
-    instance_requirements: InstanceRequirements | None = None
+    instance_requirements: dict[str, Any] | None = None
     launch_template_specification: LaunchTemplateSpecification | None = None
 
 
@@ -198,6 +203,20 @@ class InstanceTypes(_Pascal, frozen=True):
     instance_types: list[InstanceTypeInfo] = []
 
 
+class SpotPrice(_Pascal, frozen=True):
+    """ec2 SpotPrice: USD per hour as text."""
+
+    instance_type: str
+    availability_zone: str = ""
+    spot_price: str = ""
+
+
+class SpotPrices(_Pascal, frozen=True):
+    """Answer of ec2:DescribeSpotPriceHistory, newest first."""
+
+    spot_price_history: list[SpotPrice] = []
+
+
 class InstanceMarketOptions(_Pascal, frozen=True):
     """ec2 LaunchTemplateInstanceMarketOptions."""
 
@@ -209,7 +228,7 @@ class LaunchTemplateData(_Pascal, frozen=True):
 
     instance_type: str = ""
     image_id: str = ""
-    instance_requirements: InstanceRequirements | None = None
+    instance_requirements: dict[str, Any] | None = None
     instance_market_options: InstanceMarketOptions | None = None
 
 

@@ -7,7 +7,9 @@ One group that cannot be read never stops the others: its fault is kept on it, o
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from lambda_autoscaler.core import amazon
 from lambda_autoscaler.core.kubernetes import Taint
@@ -123,14 +125,19 @@ def _cloud_template(
     if requirements is None and info is None:
         reason = fault or f"the instance type {type_name!r} is unknown to EC2"
         return CloudTemplate(fault=reason, instance_type=type_name), [reason]
+    try:
+        required = None if requirements is None else msgspec.convert(requirements, amazon.InstanceRequirements)
+    except msgspec.ValidationError as error:
+        reason = f"its instance requirements cannot be read: {error}"
+        return CloudTemplate(fault=reason, instance_type=type_name), [reason]
     nodegroup = observed.nodegroups.get(tags.get("eks:nodegroup-name", ""))
-    capacity, faults = _capacity(info, requirements, tags, nodegroup, options)
+    capacity, faults = _capacity(info, required, tags, nodegroup, options)
     labels = {**_generic_labels(asg.availability_zones[0], type_name, info), **_tag_labels(tags), **_nodegroup_labels(nodegroup)}
     labels |= {old: labels[new] for new, old in _DEPRECATED_LABELS.items() if new in labels and old not in labels}
     return CloudTemplate(labels, _taints(tags, nodegroup), capacity, type_name), faults
 
 
-def _instance_type(asg: amazon.AutoScalingGroup, observed: Observed) -> tuple[str, amazon.InstanceRequirements | None, str]:
+def _instance_type(asg: amazon.AutoScalingGroup, observed: Observed) -> tuple[str, dict[str, Any] | None, str]:
     """Instance type name, the requirements that stand for it when there are any, and why neither is known."""
     if asg.launch_configuration_name:
         configuration = observed.launch_configurations.get(asg.launch_configuration_name)
@@ -153,7 +160,7 @@ def _instance_type(asg: amazon.AutoScalingGroup, observed: Observed) -> tuple[st
 
 def _from_launch_template(
     asg: amazon.AutoScalingGroup, specification: amazon.LaunchTemplateSpecification, observed: Observed
-) -> tuple[str, amazon.InstanceRequirements | None, str]:
+) -> tuple[str, dict[str, Any] | None, str]:
     version = observed.launch_templates.get(template_key(specification))
     if version is None:
         return "", None, f"launch template {template_key(specification)} does not exist or cannot be read"
@@ -213,10 +220,11 @@ def _required_capacity(requirements: amazon.InstanceRequirements) -> dict[str, i
 
 def _generic_labels(zone: str, type_name: str, info: amazon.InstanceTypeInfo | None) -> dict[str, str]:
     architectures = info.processor_info.supported_architectures if info else []
+    known_type = {"node.kubernetes.io/instance-type": type_name} if type_name else {}
     return {
+        **known_type,
         "kubernetes.io/arch": "arm64" if "arm64" in architectures else "amd64",
         "kubernetes.io/os": "linux",
-        "node.kubernetes.io/instance-type": type_name,
         "topology.kubernetes.io/region": zone[:-1],
         "topology.kubernetes.io/zone": zone,
         "topology.ebs.csi.aws.com/zone": zone,

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from lambda_autoscaler.core import kubernetes
 from lambda_autoscaler.core.cloud import node_groups
-from lambda_autoscaler.core.kubernetes import Taint
 from lambda_autoscaler.core.labels import requirements_of
 from lambda_autoscaler.core.model import (
     Cluster,
@@ -26,6 +25,7 @@ from lambda_autoscaler.core.model import (
 )
 from lambda_autoscaler.core.observed import Observed
 from lambda_autoscaler.core.options import Options
+from lambda_autoscaler.core.prices import price_table
 from lambda_autoscaler.core.priorities import PRIORITY_CONFIG_MAP, read_priorities
 from lambda_autoscaler.core.requests import amounts
 from lambda_autoscaler.core.shapes import ShapeTable, pod_ref
@@ -53,6 +53,7 @@ def build_cluster(observed: Observed, options: Options) -> Cluster:
         workloads=_workloads(observed),
         attach_limits=_attach_limits(observed),
         priorities=read_priorities(observed.config_maps.get(PRIORITY_CONFIG_MAP)),
+        prices=price_table(observed.on_demand_prices, observed.spot_prices),
         faults=(*observed.faults, *faults, *pods.faults, *node_faults, *daemon_faults),
     )
 
@@ -148,11 +149,6 @@ def _node(item: kubernetes.Node, placed: Mapping[PodShape, list[PodRef]], group:
 def _condition(item: kubernetes.Condition) -> NodeCondition:
     changed = parse_timestamp(item.last_transition_time) if item.last_transition_time else 0.0
     return NodeCondition(item.type, item.status, changed, item.reason)
-
-
-def taint_added(taint: Taint) -> float:
-    """When a taint was put on, as its ``timeAdded`` says; 0 when it does not."""
-    return parse_timestamp(taint.time_added) if taint.time_added else 0.0
 
 
 def _daemon_sets(items: Iterable[kubernetes.Workload], shapes: ShapeTable) -> tuple[tuple[DaemonSet, ...], list[str]]:

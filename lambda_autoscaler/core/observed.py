@@ -11,7 +11,7 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     """All answers of one observation. ``faults`` are sentences about what could not be read.
 
     Node groups of EKS are keyed by name, launch templates by ``template_key``, activities (newest first) and the types that requirements
-    resolve to by ASG name, ConfigMaps by name.
+    resolve to by ASG name, ConfigMaps by name, on-demand prices (USD per hour) by instance type.
     """
 
     nodes: list[kubernetes.Node] = []
@@ -35,6 +35,8 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     launch_configurations: Mapping[str, amazon.LaunchConfiguration] = {}
     resolved_types: Mapping[str, str] = {}
     activities: Mapping[str, list[amazon.Activity]] = {}
+    on_demand_prices: Mapping[str, float] = {}
+    spot_prices: list[amazon.SpotPrice] = []
     faults: list[str] = []
 
 

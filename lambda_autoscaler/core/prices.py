@@ -6,9 +6,10 @@ price for the others. A pod costs its CPU and memory at flat rates; that only we
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
+from lambda_autoscaler.core.amazon import SpotPrice
 from lambda_autoscaler.core.model import CPU, GPU_RESOURCES, MEMORY, NodeGroup, PodShape, PriceTable, Resources, Template
 
 INSTANCE_TYPE_LABEL: Final = "node.kubernetes.io/instance-type"
@@ -25,6 +26,15 @@ _PREFERRED_CORES: Final = ((2, 1), (6, 2), (20, 4), (60, 8), (200, 16))
 _LARGEST_PREFERRED: Final = 32
 _GPU_UNFIT: Final = 1000.0
 _COUNT_SCALE: Final = 15.0
+
+
+def price_table(on_demand: Mapping[str, float], spot: Iterable[SpotPrice]) -> PriceTable:
+    """Prices as a decision needs them. Of several spot prices of a type in a zone the first, the newest, counts; no number, no price."""
+    found: dict[tuple[str, str], float] = {}
+    for item in spot:
+        if item.spot_price.replace(".", "", 1).isdecimal():
+            found.setdefault((item.instance_type, item.availability_zone), float(item.spot_price))
+    return PriceTable(on_demand, found)
 
 
 def node_price(group: NodeGroup, template: Template, table: PriceTable) -> float | None:

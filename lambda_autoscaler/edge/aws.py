@@ -2,26 +2,30 @@
 
 Clients are botocore's own: importing boto3 brings S3's transfer machinery, which costs a cold start and is used for nothing here. They are
 made when first needed, since loading the model of a service is the dearest part that is left. Answers that seldom change are kept in the
-object, which lives as long as its container: node groups six minutes, launch templates and configurations twenty, as the Cluster
-Autoscaler does (behaviour specification, section 9); instance types for good. Answers are handed on as JSON bytes with ISO times.
+object, which lives as long as its container: node groups six minutes, launch templates, configurations and what requirements resolve to
+twenty, as the Cluster Autoscaler does (behaviour specification, section 9); spot prices ten; instance types for good. Answers are handed on
+as JSON bytes with ISO times.
 """
 
 import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import botocore.session
 import msgspec
 from botocore.config import Config
 
+from lambda_autoscaler import questions
 from lambda_autoscaler.core.options import Options, TagFilter
 from lambda_autoscaler.edge.aws_errors import at_the_border
 from lambda_autoscaler.ports import NotFound
 
 NODEGROUP_SECONDS: Final = 360.0
 LAUNCH_TEMPLATE_SECONDS: Final = 1200.0
+SPOT_PRICE_SECONDS: Final = 600.0
 NAMES_PER_PAGE: Final = 100
 _TEMPLATE_ID: Final = re.compile(r"^lt-[0-9a-f]{8,17}$")
 _CONFIG: Final = Config(
@@ -71,13 +75,33 @@ class AwsClient:
         for names in _batches([spec.name for spec in self._options.nodes], NAMES_PER_PAGE):
             yield from self._pages("autoscaling", "DescribeAutoScalingGroups", AutoScalingGroupNames=list(names))
 
-    def nodegroup(self, name: str) -> bytes | None:
-        """DescribeNodegroup in the options' cluster."""
-        cluster = self._options.cluster_name
-        return self._cached(NODEGROUP_SECONDS, "eks", "DescribeNodegroup", clusterName=cluster, nodegroupName=name)
+    def describe(self, question: questions.Question) -> bytes | None:
+        """Answer a question, from what is kept if that is fresh enough."""
+        match question:
+            case questions.Nodegroup(name):
+                cluster = self._options.cluster_name
+                return self._cached(NODEGROUP_SECONDS, "eks", "DescribeNodegroup", clusterName=cluster, nodegroupName=name)
+            case questions.InstanceTypes(names):
+                return self._instance_types(names)
+            case questions.LaunchTemplate(template, version):
+                key = "LaunchTemplateId" if _TEMPLATE_ID.match(template) else "LaunchTemplateName"
+                return self._cached(
+                    LAUNCH_TEMPLATE_SECONDS, "ec2", "DescribeLaunchTemplateVersions", **{key: template, "Versions": [version]}
+                )
+            case questions.LaunchConfiguration(name):
+                answer = self._cached(
+                    LAUNCH_TEMPLATE_SECONDS, "autoscaling", "DescribeLaunchConfigurations", LaunchConfigurationNames=[name]
+                )
+                return answer if answer is not None and msgspec.json.decode(answer)["LaunchConfigurations"] else None
+            case questions.Activities(group):
+                return self._call("autoscaling", "DescribeScalingActivities", AutoScalingGroupName=group)
+            case questions.MatchingTypes(image=image, requirements=requirements):
+                return self._matching_types(image, requirements)
+            case questions.SpotPrices(types):
+                return self._spot_prices(types)
 
-    def instance_types(self, names: Sequence[str]) -> bytes:
-        """DescribeInstanceTypes. Asked for by filter: named directly, one unknown type would fail the whole request."""
+    def _instance_types(self, names: Sequence[str]) -> bytes:
+        """Asked for by filter: named directly, one unknown type would fail the whole request."""
         wanted = sorted({name for name in names if name not in self._types})
         for some in _batches(wanted, NAMES_PER_PAGE):
             filters = [{"Name": "instance-type", "Values": list(some)}]
@@ -85,19 +109,32 @@ class AwsClient:
                 self._types |= {info["InstanceType"]: info for info in msgspec.json.decode(page)["InstanceTypes"]}
         return msgspec.json.encode({"InstanceTypes": [self._types[name] for name in names if name in self._types]})
 
-    def launch_template_versions(self, template: str, version: str) -> bytes | None:
-        """DescribeLaunchTemplateVersions of one version."""
-        key = "LaunchTemplateId" if _TEMPLATE_ID.match(template) else "LaunchTemplateName"
-        return self._cached(LAUNCH_TEMPLATE_SECONDS, "ec2", "DescribeLaunchTemplateVersions", **{key: template, "Versions": [version]})
+    def _matching_types(self, image: str, requirements: bytes) -> bytes | None:
+        described = self._cached(LAUNCH_TEMPLATE_SECONDS, "ec2", "DescribeImages", ImageIds=[image])
+        images = msgspec.json.decode(described)["Images"] if described is not None else []
+        if not images:
+            raise NotFound(f"image {image} does not exist or is not shared with this account")
+        return self._cached(
+            LAUNCH_TEMPLATE_SECONDS,
+            "ec2",
+            "GetInstanceTypesFromInstanceRequirements",
+            ArchitectureTypes=[images[0]["Architecture"]],
+            VirtualizationTypes=[images[0]["VirtualizationType"]],
+            InstanceRequirements=msgspec.json.decode(requirements),
+        )
 
-    def launch_configuration(self, name: str) -> bytes | None:
-        """DescribeLaunchConfigurations of one name."""
-        answer = self._cached(LAUNCH_TEMPLATE_SECONDS, "autoscaling", "DescribeLaunchConfigurations", LaunchConfigurationNames=[name])
-        return answer if answer is not None and msgspec.json.decode(answer)["LaunchConfigurations"] else None
-
-    def activities(self, group: str) -> bytes:
-        """DescribeScalingActivities: one page, newest first."""
-        return self._call("autoscaling", "DescribeScalingActivities", AutoScalingGroupName=group)
+    def _spot_prices(self, types: Sequence[str]) -> bytes:
+        """With the present as start, EC2 answers with the price that holds now, one per type and zone."""
+        kept = self._kept.get(("spot prices", *types))
+        if kept is None or kept.until <= self._clock():
+            now = datetime.fromtimestamp(self._clock(), UTC)
+            wanted = {"InstanceTypes": list(types), "ProductDescriptions": ["Linux/UNIX"], "StartTime": now}
+            pages = self._pages("ec2", "DescribeSpotPriceHistory", **wanted)
+            prices = [price for page in pages for price in msgspec.json.decode(page)["SpotPriceHistory"]]
+            kept = _Kept(msgspec.json.encode({"SpotPriceHistory": prices}), self._clock() + SPOT_PRICE_SECONDS)
+            self._kept["spot prices", *types] = kept
+        assert kept.answer is not None
+        return kept.answer
 
     def set_desired_capacity(self, group: str, desired: int) -> None:
         """SetDesiredCapacity, at once whatever the group's cooldown."""

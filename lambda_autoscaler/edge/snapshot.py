@@ -1,8 +1,9 @@
 """A snapshot folder behind the ports: the raw API answers of one moment, to plan from offline with the code that plans live.
 
 The folder holds ``kubernetes/PLURAL.json`` (what ``kubectl get PLURAL -A -o json`` prints), ``aws/auto-scaling-groups.json``,
-``aws/nodegroups/NAME.json``, ``aws/instance-types.json``, ``aws/launch-template-versions.json``, ``aws/launch-configurations.json`` and
-``aws/scaling-activities/GROUP.json`` (what the AWS command line prints), ``options.json`` (``cluster-name``, ``now`` and flags by their
+``aws/nodegroups/NAME.json``, ``aws/instance-types.json``, ``aws/launch-template-versions.json``, ``aws/launch-configurations.json``,
+``aws/scaling-activities/GROUP.json`` and ``aws/spot-price-history.json`` (what the AWS command line prints), ``aws/resolved-types.json``
+(per group without a named type the first one that meets its requirements), ``options.json`` (``cluster-name``, ``now`` and flags by their
 upstream names, as texts) and ``memory.json``. Nodes, pods, groups and options must be there; any other file that is absent means none. A
 folder may hold all groups of an account: discovery chooses here as AWS does there.
 """
@@ -13,6 +14,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
 
+from lambda_autoscaler import questions
 from lambda_autoscaler.core.memory import Memory
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.plan import Notice
@@ -26,6 +28,8 @@ GROUPS_FILE: Final = "aws/auto-scaling-groups.json"
 TYPES_FILE: Final = "aws/instance-types.json"
 TEMPLATES_FILE: Final = "aws/launch-template-versions.json"
 CONFIGURATIONS_FILE: Final = "aws/launch-configurations.json"
+RESOLVED_FILE: Final = "aws/resolved-types.json"
+SPOT_PRICES_FILE: Final = "aws/spot-price-history.json"
 REQUIRED_KINDS: Final = ("nodes", "pods")
 _Shape = TypeVar("_Shape")
 
@@ -48,6 +52,10 @@ class _Templates(msgspec.Struct, frozen=True, rename="pascal"):
 
 class _Configurations(msgspec.Struct, frozen=True, rename="pascal"):
     launch_configurations: list[dict[str, Any]] = []
+
+
+class _SpotPrices(msgspec.Struct, frozen=True, rename="pascal"):
+    spot_price_history: list[dict[str, Any]] = []
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -192,17 +200,32 @@ class SnapshotAws(_ReadOnly):
         discovered = bool(wanted) and all(tag.key in tags and tag.value in ("", tags[tag.key]) for tag in wanted)
         return discovered or group.get("AutoScalingGroupName") in {spec.name for spec in self._options.nodes}
 
-    def nodegroup(self, name: str) -> bytes | None:
-        """The file of a node group."""
-        text = _text(self._folder, _file_name(name, "aws/nodegroups"), required=False)
-        return None if text is None else text.encode()
+    def describe(self, question: questions.Question) -> bytes | None:
+        """The answer as it stands in its file; None when there is none, except for lists, which are then empty."""
+        match question:
+            case questions.Nodegroup(name):
+                text = _text(self._folder, _file_name(name, "aws/nodegroups"), required=False)
+                return None if text is None else text.encode()
+            case questions.InstanceTypes(names):
+                found = _read(self._folder, TYPES_FILE, _Types, required=False) or _Types()
+                return msgspec.json.encode(_Types([info for info in found.instance_types if info.get("InstanceType") in names]))
+            case questions.LaunchTemplate(template, version):
+                return self._launch_template(template, version)
+            case questions.LaunchConfiguration(name):
+                known = _read(self._folder, CONFIGURATIONS_FILE, _Configurations, required=False) or _Configurations()
+                chosen = [item for item in known.launch_configurations if item.get("LaunchConfigurationName") == name]
+                return msgspec.json.encode(_Configurations(chosen)) if chosen else None
+            case questions.Activities(group):
+                text = _text(self._folder, _file_name(group, "aws/scaling-activities"), required=False)
+                return b'{"Activities":[]}' if text is None else text.encode()
+            case questions.MatchingTypes(group=group):
+                resolved = _read(self._folder, RESOLVED_FILE, dict[str, str], required=False) or {}
+                return msgspec.json.encode({"InstanceTypes": [{"InstanceType": resolved[group]}]}) if group in resolved else None
+            case questions.SpotPrices(types):
+                prices = _read(self._folder, SPOT_PRICES_FILE, _SpotPrices, required=False) or _SpotPrices()
+                return msgspec.json.encode(_SpotPrices([item for item in prices.spot_price_history if item.get("InstanceType") in types]))
 
-    def instance_types(self, names: Sequence[str]) -> bytes:
-        """The types of the file that are asked for."""
-        found = _read(self._folder, TYPES_FILE, _Types, required=False) or _Types()
-        return msgspec.json.encode(_Types([info for info in found.instance_types if info.get("InstanceType") in names]))
-
-    def launch_template_versions(self, template: str, version: str) -> bytes | None:
+    def _launch_template(self, template: str, version: str) -> bytes | None:
         """One version of a template; ``$Default`` and ``$Latest`` as EC2 resolves them."""
         found = _read(self._folder, TEMPLATES_FILE, _Templates, required=False) or _Templates()
         versions = [
@@ -215,17 +238,6 @@ class SnapshotAws(_ReadOnly):
         else:
             chosen = [item for item in versions if str(item.get("VersionNumber", 1)) == version]
         return msgspec.json.encode(_Templates(chosen)) if chosen else None
-
-    def launch_configuration(self, name: str) -> bytes | None:
-        """The launch configuration of that name."""
-        found = _read(self._folder, CONFIGURATIONS_FILE, _Configurations, required=False) or _Configurations()
-        chosen = [item for item in found.launch_configurations if item.get("LaunchConfigurationName") == name]
-        return msgspec.json.encode(_Configurations(chosen)) if chosen else None
-
-    def activities(self, group: str) -> bytes:
-        """The file of a group's scaling activities."""
-        text = _text(self._folder, _file_name(group, "aws/scaling-activities"), required=False)
-        return b'{"Activities":[]}' if text is None else text.encode()
 
     def set_desired_capacity(self, group: str, desired: int) -> None:
         """Refused."""

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from lambda_autoscaler import questions
 from lambda_autoscaler.core import amazon
 from lambda_autoscaler.core.decode import decode_objects
 from lambda_autoscaler.core.memory import Memory
@@ -22,7 +23,15 @@ from lambda_autoscaler.core.plan import Notice
 from lambda_autoscaler.core.shapes import KNOWN_ANNOTATIONS
 from lambda_autoscaler.core.units import format_timestamp
 from lambda_autoscaler.edge.memory import RECORD_KEY, format_record
-from lambda_autoscaler.edge.snapshot import CONFIGURATIONS_FILE, GROUPS_FILE, OPTIONS_FILE, TEMPLATES_FILE, TYPES_FILE
+from lambda_autoscaler.edge.snapshot import (
+    CONFIGURATIONS_FILE,
+    GROUPS_FILE,
+    OPTIONS_FILE,
+    RESOLVED_FILE,
+    SPOT_PRICES_FILE,
+    TEMPLATES_FILE,
+    TYPES_FILE,
+)
 from lambda_autoscaler.ports import Aws, BadInput, Kube
 
 KEPT_ANNOTATIONS: Final = KNOWN_ANNOTATIONS | {
@@ -31,6 +40,13 @@ KEPT_ANNOTATIONS: Final = KNOWN_ANNOTATIONS | {
     "storageclass.kubernetes.io/is-default-class",
 }
 KEPT_ANNOTATION_PREFIX: Final = "delay-deletion.cluster-autoscaler.kubernetes.io/"
+
+_FILES: Final[Mapping[type, tuple[str, type[msgspec.Struct]]]] = {
+    questions.InstanceTypes: (TYPES_FILE, amazon.InstanceTypes),
+    questions.LaunchTemplate: (TEMPLATES_FILE, amazon.LaunchTemplateVersions),
+    questions.LaunchConfiguration: (CONFIGURATIONS_FILE, amazon.LaunchConfigurations),
+    questions.SpotPrices: (SPOT_PRICES_FILE, amazon.SpotPrices),
+}
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -138,28 +154,15 @@ class _RecordingAws:
             self._keep(GROUPS_FILE, page, amazon.AutoScalingGroups)
             yield page
 
-    def nodegroup(self, name: str) -> bytes | None:
-        return self._kept_if_any(f"aws/nodegroups/{name}.json", self._aws.nodegroup(name), amazon.NodegroupAnswer)
-
-    def instance_types(self, names: Sequence[str]) -> bytes:
-        answer = self._aws.instance_types(names)
-        self._keep(TYPES_FILE, answer, amazon.InstanceTypes)
-        return answer
-
-    def launch_template_versions(self, template: str, version: str) -> bytes | None:
-        return self._kept_if_any(TEMPLATES_FILE, self._aws.launch_template_versions(template, version), amazon.LaunchTemplateVersions)
-
-    def launch_configuration(self, name: str) -> bytes | None:
-        return self._kept_if_any(CONFIGURATIONS_FILE, self._aws.launch_configuration(name), amazon.LaunchConfigurations)
-
-    def activities(self, group: str) -> bytes:
-        answer = self._aws.activities(group)
-        self._keep(f"aws/scaling-activities/{group}.json", answer, amazon.Activities)
-        return answer
-
-    def _kept_if_any(self, name: str, answer: bytes | None, shape: type[msgspec.Struct]) -> bytes | None:
-        if answer is not None:
-            self._keep(name, answer, shape)
+    def describe(self, question: questions.Question) -> bytes | None:
+        answer = self._aws.describe(question)
+        if answer is None:
+            return None
+        if isinstance(question, questions.MatchingTypes):
+            for info in msgspec.json.decode(answer, type=amazon.InstanceTypes).instance_types[:1]:
+                self._files.setdefault(RESOLVED_FILE, {})[question.group] = info.instance_type
+        else:
+            self._keep(*_place(question, answer))
         return answer
 
     def set_desired_capacity(self, group: str, desired: int) -> None:
@@ -167,6 +170,18 @@ class _RecordingAws:
 
     def terminate(self, instance: str) -> None:
         self._aws.terminate(instance)
+
+
+def _place(question: questions.Question, answer: bytes) -> tuple[str, bytes, type[msgspec.Struct]]:
+    """File of an answer, and what is kept of it."""
+    match question:
+        case questions.Nodegroup(name):
+            return f"aws/nodegroups/{name}.json", answer, amazon.NodegroupAnswer
+        case questions.Activities(group):
+            return f"aws/scaling-activities/{group}.json", answer, amazon.Activities
+        case _:
+            name, shape = _FILES[type(question)]
+            return name, answer, shape
 
 
 def _plain(value: Any) -> Any:

@@ -1,10 +1,11 @@
 """The AWS port of the simulated world: what Auto Scaling, EC2 and EKS would answer about its groups."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
+from lambda_autoscaler import questions
 from lambda_autoscaler.core.units import format_timestamp
 from lambda_autoscaler.ports import NotFound
 from lambda_autoscaler.sim.auto_scaling import Fleet, LaunchActivity, SimGroup
@@ -27,18 +28,23 @@ class SimAws:
         for start in range(0, len(groups) or 1, PAGE):
             yield msgspec.json.encode({"AutoScalingGroups": groups[start : start + PAGE]})
 
-    def nodegroup(self, name: str) -> bytes | None:
-        """DescribeNodegroup."""
-        group = next((group for group in self._fleet.groups.values() if group.specification.name == name), None)
-        return None if group is None else msgspec.json.encode({"nodegroup": self._nodegroup(group)})
+    def describe(self, question: questions.Question) -> bytes | None:
+        """What EKS, EC2 and Auto Scaling would say. Groups have launch templates and name their types; spot prices are not simulated."""
+        match question:
+            case questions.Nodegroup(name):
+                group = next((group for group in self._fleet.groups.values() if group.specification.name == name), None)
+                return None if group is None else msgspec.json.encode({"nodegroup": self._nodegroup(group)})
+            case questions.InstanceTypes(names):
+                known = self._specification.instances
+                return msgspec.json.encode({"InstanceTypes": [_instance_type(name, known[name]) for name in names if name in known]})
+            case questions.LaunchTemplate(template):
+                return self._launch_template(template)
+            case questions.Activities(name):
+                return self._activities(name)
+            case _:
+                return None
 
-    def instance_types(self, names: Sequence[str]) -> bytes:
-        """DescribeInstanceTypes of the types the world knows."""
-        known = self._specification.instances
-        return msgspec.json.encode({"InstanceTypes": [_instance_type(name, known[name]) for name in names if name in known]})
-
-    def launch_template_versions(self, template: str, version: str) -> bytes | None:
-        """DescribeLaunchTemplateVersions of a group's template."""
+    def _launch_template(self, template: str) -> bytes | None:
         for group in self._fleet.groups.values():
             identity = _launch_template(group)
             if template in identity.values():
@@ -47,16 +53,11 @@ class SimAws:
                 return msgspec.json.encode({"LaunchTemplateVersions": [answer]})
         return None
 
-    def launch_configuration(self, name: str) -> bytes | None:
-        """None: groups here have launch templates."""
-        return None
-
-    def activities(self, group: str) -> bytes:
-        """DescribeScalingActivities, newest first. Raises NotFound for an unknown group."""
-        found = self._fleet.groups.get(group)
+    def _activities(self, name: str) -> bytes:
+        found = self._fleet.groups.get(name)
         if found is None:
-            raise NotFound(f"AutoScalingGroup name not found - AutoScalingGroup {group} not found")
-        return msgspec.json.encode({"Activities": [_activity(group, activity) for activity in found.activities]})
+            raise NotFound(f"AutoScalingGroup name not found - AutoScalingGroup {name} not found")
+        return msgspec.json.encode({"Activities": [_activity(name, activity) for activity in found.activities]})
 
     def set_desired_capacity(self, group: str, desired: int) -> None:
         """SetDesiredCapacity. Raises Refused outside the group's limits."""

@@ -11,6 +11,7 @@ from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 from moto import mock_aws
 
+from lambda_autoscaler import questions
 from lambda_autoscaler.core import amazon
 from lambda_autoscaler.core.options import GroupSpec, Options, TagFilter
 from lambda_autoscaler.edge.aws import AwsClient
@@ -105,23 +106,23 @@ def test_a_terminated_instance_is_not_replaced(template: str) -> None:
 
 
 def test_an_unknown_instance_type_does_not_hide_the_others() -> None:
-    answer = json.loads(AwsClient(OPTIONS).instance_types(["m5.xlarge", "m99.huge"]))
+    answer = json.loads(AwsClient(OPTIONS).describe(questions.InstanceTypes(("m5.xlarge", "m99.huge"))) or b"{}")
     assert [info["InstanceType"] for info in answer["InstanceTypes"]] == ["m5.xlarge"]
 
 
 def test_things_that_are_gone_are_none() -> None:
     boto3.client("eks").create_cluster(name="demo", roleArn="arn:aws:iam::123456789012:role/c", resourcesVpcConfig={})
     client = AwsClient(OPTIONS)
-    assert client.nodegroup("nobody") is None
-    assert client.launch_template_versions("lt-0123456789abcdef0", "1") is None
-    assert client.launch_template_versions("nobody", "$Default") is None
-    assert client.launch_configuration("nobody") is None
+    assert client.describe(questions.Nodegroup("nobody")) is None
+    assert client.describe(questions.LaunchTemplate("lt-0123456789abcdef0", "1")) is None
+    assert client.describe(questions.LaunchTemplate("nobody", "$Default")) is None
+    assert client.describe(questions.LaunchConfiguration("nobody")) is None
 
 
 def test_a_launch_template_is_found_by_id_and_by_name(template: str) -> None:
     client = AwsClient(OPTIONS)
     for key in (template, "workers"):
-        answer = json.loads(client.launch_template_versions(key, "$Default") or b"{}")
+        answer = json.loads(client.describe(questions.LaunchTemplate(key, "$Default")) or b"{}")
         assert answer["LaunchTemplateVersions"][0]["LaunchTemplateData"]["InstanceType"] == "m5.xlarge"
 
 
@@ -139,7 +140,7 @@ def test_a_node_group_is_asked_for_again_after_six_minutes() -> None:
         stub.add_response("describe_nodegroup", {"nodegroup": {"nodegroupName": "spot", "status": "ACTIVE"}})
         for now, status in ((0.0, None), (359.0, None), (360.0, "ACTIVE")):
             clock[0] = now
-            assert json.loads(client.nodegroup("spot") or b"{}")["nodegroup"].get("status") == status
+            assert json.loads(client.describe(questions.Nodegroup("spot")) or b"{}")["nodegroup"].get("status") == status
         stub.assert_no_pending_responses()
 
 

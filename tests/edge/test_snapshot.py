@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lambda_autoscaler import questions
 from lambda_autoscaler.app import plan
 from lambda_autoscaler.core.memory import Memory, ScaleUpRequest
 from lambda_autoscaler.core.plan import Plan
@@ -96,10 +97,10 @@ def test_a_launch_template_version_is_resolved_as_ec2_does(folder: Path) -> None
     (folder / "aws/launch-template-versions.json").write_text(json.dumps({"LaunchTemplateVersions": versions}))
     aws = SnapshotAws(folder)
     for wanted, number in (("$Default", 2), ("$Latest", 10), ("1", 1)):
-        answer = json.loads(aws.launch_template_versions("w", wanted) or b"{}")
+        answer = json.loads(aws.describe(questions.LaunchTemplate("w", wanted)) or b"{}")
         assert [item["VersionNumber"] for item in answer["LaunchTemplateVersions"]] == [number]
-    assert aws.launch_template_versions("lt-1", "7") is None
-    assert aws.launch_template_versions("gone", "$Latest") is None
+    assert aws.describe(questions.LaunchTemplate("lt-1", "7")) is None
+    assert aws.describe(questions.LaunchTemplate("gone", "$Latest")) is None
 
 
 @pytest.mark.parametrize("source", [path.parent for path in sorted(RECORDED.glob("*/expected.json"))], ids=lambda path: path.name)

@@ -1,6 +1,7 @@
 import msgspec
 import pytest
 
+from lambda_autoscaler import questions
 from lambda_autoscaler.core.memory import Memory
 from lambda_autoscaler.ports import BadInput, Conflict, NotFound, Refused, Throttled
 from lambda_autoscaler.sim.journal import Happening
@@ -84,7 +85,7 @@ def test_a_launch_without_capacity_fails_leaves_an_activity_and_is_retried() -> 
     group = group_name(world)
     world.aws.set_desired_capacity(group, 3)
     world.advance(15)
-    activities = msgspec.json.decode(world.aws.activities(group))["Activities"]
+    activities = msgspec.json.decode(world.aws.describe(questions.Activities(group)) or b"")["Activities"]
     assert [item["StatusCode"] for item in activities] == ["Failed", "Successful"]
     assert activities[0]["StatusMessage"].startswith("InsufficientInstanceCapacity")
     world.fleet.groups[group].launchable = 1
