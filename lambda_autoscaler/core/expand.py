@@ -22,7 +22,10 @@ LOWEST_PRIORITY: Final = -1
 
 
 class Option(msgspec.Struct, frozen=True):
-    """One way to help: ``nodes`` more nodes of ``group`` take ``placed`` pods per shape; ``similar`` are groups it can be balanced with."""
+    """One way to help: ``nodes`` (at least one) more nodes of ``group`` take ``placed`` pods per shape.
+
+    ``similar`` are groups it can be balanced with.
+    """
 
     group: str
     nodes: int
@@ -64,7 +67,7 @@ def waste(option: Option) -> float:
 
 
 def _best(options: Sequence[Option], score: Callable[[Option], float]) -> list[Option]:
-    least = min(map(score, options), default=0.0)
+    least = min(map(score, options))
     return [option for option in options if score(option) == least]
 
 
@@ -80,7 +83,7 @@ def most_pods(options: Sequence[Option], _input: ExpanderInput) -> Choice:
 
 def least_nodes(options: Sequence[Option], _input: ExpanderInput) -> Choice:
     """Options that need the fewest nodes."""
-    return _best([option for option in options if option.nodes > 0], lambda option: option.nodes), []
+    return _best(options, lambda option: option.nodes), []
 
 
 def priority(options: Sequence[Option], given: ExpanderInput) -> Choice:
@@ -133,8 +136,8 @@ RANDOM: Final = "random"
 EXPANDER_NAMES: Final = (*EXPANDERS, RANDOM)
 
 
-def choose(options: Sequence[Option], given: ExpanderInput) -> tuple[Option | None, list[Notice]]:
-    """The best option by the chain of expanders in the settings, and events to record; None when a filter left nothing."""
+def choose(options: Sequence[Option], given: ExpanderInput) -> tuple[Option, list[Notice]]:
+    """The best of the options (at least one) by the chain of expanders in the settings, and events to record."""
     left = list(options)
     notices: list[Notice] = []
     for name in given.options.expander:
@@ -142,8 +145,6 @@ def choose(options: Sequence[Option], given: ExpanderInput) -> tuple[Option | No
             break
         left, more = EXPANDERS[name](left, given)
         notices.extend(more)
-    if not left:
-        return None, notices
     return left[given.options.random_seed % len(left)], notices
 
 

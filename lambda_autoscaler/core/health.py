@@ -11,7 +11,7 @@ import msgspec
 
 from lambda_autoscaler.core.backoff import is_backed_off, with_failure, without_stale
 from lambda_autoscaler.core.memory import IncorrectSize, Memory, ScaleUpRequest
-from lambda_autoscaler.core.model import Cluster, Node, NodeGroup
+from lambda_autoscaler.core.model import TO_BE_DELETED_TAINT, Cluster, Node, NodeGroup
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.plan import GroupStatus, Notice
 from lambda_autoscaler.core.readiness import RESOURCE_UNREADY, readiness
@@ -120,12 +120,17 @@ def _classify(group: NodeGroup, nodes: Iterable[Node], memory: Memory, options: 
 def node_class(node: Node, options: Options, now: float) -> tuple[str, str]:
     """Class of a registered node (``deleted``, ``ready``, ``not_started`` or ``unready``) and the reason of its readiness."""
     state = readiness(node, options)
-    if node.annotations.get(_DISABLED_ANNOTATION) == "false":
+    if node.annotations.get(_DISABLED_ANNOTATION) == "false" or (not node.group and _is_leaving(node)):
         return "deleted", state.reason
     if state.ready:
         return "ready", state.reason
     starting = node.created + options.max_node_startup_time > now
     return ("not_started" if starting else "unready"), state.reason
+
+
+def _is_leaving(node: Node) -> bool:
+    """Whether the autoscaler is removing the node. Once its instance has left the group, that is all there is to tell by."""
+    return any(taint.key == TO_BE_DELETED_TAINT for taint in node.taints)
 
 
 def _with_adopted_requests(classes: dict[str, GroupHealth], memory: Memory, options: Options, now: float) -> Memory:

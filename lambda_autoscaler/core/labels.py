@@ -1,9 +1,13 @@
 """Label and node selectors: the requirement algebra of ``k8s.io/apimachinery/pkg/labels`` and ``component-helpers/nodeaffinity``."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from lambda_autoscaler.core import kubernetes
 from lambda_autoscaler.core.model import Labels, NodeTerm, NodeTerms, PodSelector, Requirement
+
+_INTEGER: Final = re.compile(r"[+-]?\d+", re.ASCII)
 
 
 def sorted_labels(labels: Mapping[str, str] | None) -> Labels:
@@ -29,10 +33,10 @@ def holds(requirement: Requirement, labels: Mapping[str, str]) -> bool:
 
 
 def _compares(requirement: Requirement, value: str | None) -> bool:
-    try:
-        left, right = int(value or ""), int(requirement.values[0])
-    except (ValueError, IndexError):
+    bound = requirement.values[0] if requirement.values else ""
+    if value is None or not (_INTEGER.fullmatch(value) and _INTEGER.fullmatch(bound)):
         return False
+    left, right = int(value), int(bound)
     return left > right if requirement.operator == "Gt" else left < right
 
 

@@ -78,13 +78,11 @@ def scale_up(simulation: Simulation, given: ScaleUpInput) -> ScaleUpDecision:
     if not options:
         return decision
     best, notices = choose(options, given.expander)
-    if best is None:
-        return msgspec.structs.replace(decision, notices=tuple(notices), options=_summaries(options, None))
     increases, capped = _increases(simulation, best, hosts, given)
     return msgspec.structs.replace(
         decision,
-        result=ScaleUpResult.SUCCESSFUL if increases is not None else ScaleUpResult.ERROR,
-        increases=tuple(increases or ()),
+        result=ScaleUpResult.SUCCESSFUL,
+        increases=tuple(increases),
         chosen=best,
         options=_summaries(options, best),
         notices=(*notices, *capped),
@@ -158,15 +156,13 @@ def _similar(group: NodeGroup, hosts: Mapping[str, list[WaitingPods]], given: Sc
 
 def _increases(
     simulation: Simulation, best: Option, hosts: Mapping[str, list[WaitingPods]], given: ScaleUpInput
-) -> tuple[list[Increase] | None, list[Notice]]:
-    """The best option cut to the limits and split between similar groups; None when the limit on nodes leaves nothing."""
+) -> tuple[list[Increase], list[Notice]]:
+    """The best option cut to the limits and split between similar groups."""
     notices: list[Notice] = []
     nodes, maximum = best.nodes, given.options.max_nodes_total
     if maximum and simulation.size() + nodes > maximum:
         nodes = maximum - simulation.size()
         notices.append(status_notice(given.options, "Warning", "MaxNodesTotalReached", f"Max total nodes in cluster reached: {maximum}"))
-        if nodes < 1:
-            return None, notices
     by_id = {group.id: group for group in given.groups}
     main = by_id[best.group]
     similar = _similar(main, hosts, given)
@@ -187,7 +183,7 @@ def _usage_of(group: str, given: ScaleUpInput) -> dict[str, int]:
     return usage(template.labels, template.capacity)
 
 
-def _summaries(options: Sequence[Option], best: Option | None) -> tuple[OptionSummary, ...]:
+def _summaries(options: Sequence[Option], best: Option) -> tuple[OptionSummary, ...]:
     return tuple(
         OptionSummary(option.group, option.nodes, option.pods, waste(option), option is best, option.similar) for option in options
     )

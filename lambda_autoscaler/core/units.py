@@ -15,7 +15,7 @@ Bytes = NewType("Bytes", int)
 Seconds = NewType("Seconds", float)
 Instant = NewType("Instant", float)
 
-_QUANTITY: Final = re.compile(r"^([+-]?(?:\d+\.?\d*|\.\d+))(?:([numkMGTPE]|[KMGTPE]i)|[eE]([+-]?\d+))?$")
+_QUANTITY: Final = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([numkMGTPE]|[KMGTPE]i)|[eE]([+-]?\d+))?", re.ASCII)
 _SUFFIXES: Final[dict[str, Fraction]] = {
     "n": Fraction(1, 10**9),
     "u": Fraction(1, 10**6),
@@ -24,7 +24,8 @@ _SUFFIXES: Final[dict[str, Fraction]] = {
     **{f"{suffix}i": Fraction(1024**power) for power, suffix in enumerate("KMGTPE", start=1)},
 }
 _MAX_EXPONENT: Final = 30
-_DURATION_PART: Final = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_LONGEST: Final = 64
+_DURATION_PART: Final = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
 _DURATION_UNITS: Final[dict[str, Fraction]] = {
     "ns": Fraction(1, 10**9),
     "us": Fraction(1, 10**6),
@@ -50,8 +51,8 @@ class TimestampError(ValueError):
 
 
 def _exact(text: str) -> Fraction:
-    match = _QUANTITY.match(text)
-    if match is None:
+    match = _QUANTITY.fullmatch(text)
+    if match is None or len(text) > _LONGEST:
         raise QuantityError(f"{text!r} is not a Kubernetes quantity (examples: 500m, 2, 1.5Gi, 128974848)")
     number, suffix, exponent = match.groups()
     if exponent is not None:
@@ -68,16 +69,16 @@ def _round_up(value: Fraction) -> int:
 
 def parse_millicores(text: str) -> MilliCpu:
     """CPU quantity in millicores, rounded up: ``"1"`` is 1000, ``"0.1m"`` is 1. Raises QuantityError."""
-    if text.isdigit():
+    if text.isdecimal() and text.isascii() and len(text) <= _LONGEST:
         return MilliCpu(int(text) * 1000)
-    if text.endswith("m") and text[:-1].isdigit():
+    if text.endswith("m") and text[:-1].isdecimal() and text.isascii() and len(text) <= _LONGEST:
         return MilliCpu(int(text[:-1]))
     return MilliCpu(_round_up(_exact(text) * 1000))
 
 
 def parse_amount(text: str) -> int:
     """Any other quantity in whole units (bytes, devices, pods), rounded up. Raises QuantityError."""
-    if text.isdigit():
+    if text.isdecimal() and text.isascii() and len(text) <= _LONGEST:
         return int(text)
     return _round_up(_exact(text))
 
@@ -100,16 +101,16 @@ def format_resource(name: str, amount: int) -> str:
 def parse_duration(text: str) -> Seconds:
     """Go duration such as ``1h30m`` or ``10s`` in seconds. Raises DurationError."""
     sign = -1 if text.startswith("-") else 1
-    body = text.lstrip("+-") if text[:1] in "+-" else text
+    body = text[1:] if text[:1] in ("+", "-") else text
     if body == "0":
         return Seconds(0.0)
     total, end = Fraction(0), 0
-    for part in _DURATION_PART.finditer(body):
+    for part in _DURATION_PART.finditer(body[:_LONGEST]):
         if part.start() != end:
             break
         total += Fraction(part.group(1)) * _DURATION_UNITS[part.group(2)]
         end = part.end()
-    if not body or end != len(body):
+    if not body or end != len(body) or len(text) > _LONGEST:
         raise DurationError(f"{text!r} is not a duration (examples: 10m, 1h30m, 90s)")
     return Seconds(float(sign * total))
 
