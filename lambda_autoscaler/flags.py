@@ -7,10 +7,11 @@ shows the right form.
 from collections.abc import Callable
 from typing import Any, Final
 
+from lambda_autoscaler.core.expand import EXPANDER_NAMES, RANDOM
 from lambda_autoscaler.core.options import DrainPriority, GpuTotal, GroupSpec, Range, TagFilter
 from lambda_autoscaler.core.units import parse_duration
 
-EXPANDERS: Final = ("least-nodes", "least-waste", "most-pods", "priority", "random")
+SHORTEST_INTERVAL: Final = 5.0
 _TRUE: Final = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE: Final = ("0", "f", "F", "FALSE", "false", "False")
 
@@ -46,6 +47,14 @@ def duration(text: str) -> float:
     if seconds < 0:
         raise ValueError(f"{text!r} is negative")
     return float(seconds)
+
+
+def interval(text: str) -> float:
+    """A Go duration in seconds, not shorter than scans can follow each other."""
+    seconds = duration(text)
+    if seconds < SHORTEST_INTERVAL:
+        raise ValueError(f"{text!r} is shorter than {SHORTEST_INTERVAL:g}s")
+    return seconds
 
 
 def ratio(text: str) -> float:
@@ -91,10 +100,12 @@ def expanders(value: str) -> tuple[str, ...]:
     for name in names:
         if name == "grpc":
             raise ValueError("the grpc expander is not supported: it needs a server of yours")
-        if name not in EXPANDERS:
-            raise ValueError(f"{name!r} is no expander (there are: {', '.join(EXPANDERS)})")
+        if name not in EXPANDER_NAMES:
+            raise ValueError(f"{name!r} is no expander (there are: {', '.join(sorted(EXPANDER_NAMES))})")
     if len(set(names)) != len(names) or not names:
         raise ValueError(f"{value!r} must name each expander once")
+    if RANDOM in names[:-1]:
+        raise ValueError(f"nothing can follow random in {value!r}: it leaves one group")
     return names
 
 
@@ -172,6 +183,7 @@ _BY_NAME: Final[dict[str, Callable[[str], Any]]] = {
     "gpu_total": gpu_totals,
     "drain_priority_config": drain_priorities,
     "expander": expanders,
+    "scan_interval": interval,
     "bypassed_scheduler_names": comma_list,
     "allowed_scheduler_names": comma_list,
     "expendable_pods_priority_cutoff": integer,

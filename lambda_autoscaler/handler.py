@@ -1,9 +1,10 @@
 """Lambda entry points.
 
-``scan`` is invoked by EventBridge Scheduler (or a scheduled rule) once a minute. Whatever makes a scan impossible is logged as one line
-and raised, so that the invocation counts as an error and alarms see it; an event that is not a scheduled one is such a fault, since it
-means that something is wired wrongly. Options, clients and the cluster's endpoint are made once per container. When the API
-server cannot be reached they are forgotten: the cluster may have been given a new endpoint or certificate authority.
+``scan`` is invoked by EventBridge Scheduler (or a scheduled rule) once a minute, and scans once or as often as the settings say. Whatever
+makes a scan impossible is logged as one line and raised, so that the invocation counts as an error and alarms see it; an event that is not
+a scheduled one is such a fault, since it means that something is wired wrongly. Options, clients and the cluster's endpoint are made once
+per container. When the API server cannot be reached they are forgotten: the cluster may have been given a new endpoint or certificate
+authority.
 """
 
 import os
@@ -14,7 +15,7 @@ from typing import Any, Final
 
 from aws_lambda_powertools import Logger
 
-from lambda_autoscaler.app import Edges
+from lambda_autoscaler.app import Edges, ScanReport
 from lambda_autoscaler.app import scan as run_scan
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.edge.aws import AwsClient
@@ -24,6 +25,7 @@ from lambda_autoscaler.edge.kube_http import KubeHttp
 from lambda_autoscaler.edge.memory import ConfigMapMemory
 from lambda_autoscaler.edge.telemetry import DEFAULT_NAMESPACE, PowertoolsTelemetry
 from lambda_autoscaler.ports import AutoscalerError, BadInput, Unreachable
+from lambda_autoscaler.repeating import repeated
 from lambda_autoscaler.settings import environment_flags, from_environment, notes_on
 
 SOURCES: Final = ("aws.scheduler", "aws.events")
@@ -33,14 +35,22 @@ logger = Logger()
 
 
 def scan(event: Any, context: Any) -> dict[str, object]:
-    """One scan of the cluster that AUTOSCALER_CLUSTER_NAME names; returns its summary."""
+    """Scan the cluster that AUTOSCALER_CLUSTER_NAME names; returns the summary of the last scan and the number of scans."""
     logger.append_keys(function_request_id=context.aws_request_id)
     try:
         _check_event(event)
         edges, options = _wired()
         holder = f"{context.function_name}:{context.function_version}/{context.aws_request_id}"
-        now = time.time()  # noqa: TID251 - the entry point gives the scan its clock
-        return run_scan(edges, options, now, holder, lambda: context.get_remaining_time_in_millis() / 1000).summary()
+
+        def seconds_left() -> float:
+            return float(context.get_remaining_time_in_millis()) / 1000
+
+        def one_scan() -> ScanReport:
+            now = time.time()  # noqa: TID251 - the entry point gives the scan its clock
+            return run_scan(edges, options, now, holder, seconds_left)
+
+        reports = repeated(one_scan, options.scan_interval, seconds_left, time.sleep)
+        return {**reports[-1].summary(), "scans": len(reports)}
     except AutoscalerError as fault:
         logger.error(f"scan failed: {type(fault).__name__}: {fault}")  # noqa: TRY400 - one line; the runtime prints the traceback
         if isinstance(fault, Unreachable):

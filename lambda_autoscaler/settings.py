@@ -97,7 +97,6 @@ MEANINGLESS: Final = frozenset(
         "scale-down-candidates-pool-ratio",
         "scale-down-non-empty-candidates-count",
         "scaleup-simulation-for-skipped-node-groups-enabled",
-        "scan-interval",
         "scheduler-verbosity",
         "skip_headers",
         "stderrthreshold",

@@ -31,7 +31,7 @@ def test_a_cluster_name_is_enough() -> None:
         ("max-total-unready-percentage", "33", 33.0),
         ("expendable-pods-priority-cutoff", "-100", -100),
         ("cores-total", "8:640", Range(8, 640)),
-        ("expander", "priority,least-waste", ("priority", "least-waste")),
+        ("expander", "priority,price", ("priority", "price")),
         ("nodes", "1:3:blue; 0:5:green", (GroupSpec(1, 3, "blue"), GroupSpec(0, 5, "green"))),
         ("gpu-total", "nvidia-l4:0:8", (GpuTotal("nvidia-l4", 0, 8),)),
         ("drain-priority-config", "1000:60,-5:10", (DrainPriority(-5, 10), DrainPriority(1000, 60))),
@@ -39,6 +39,7 @@ def test_a_cluster_name_is_enough() -> None:
         ("bypassed-scheduler-names", "x,y", ("x", "y")),
         ("node-group-auto-discovery", "asg:tag=a=1,b;asg:tag=a=2", (TagFilter("a", "2"), TagFilter("b"))),
         ("status-config-map-name", "mine", "mine"),
+        ("scan-interval", "15s", 15.0),
     ],
 )
 def test_each_form_of_flag_is_read(flag: str, text: str, value: object) -> None:
@@ -89,6 +90,8 @@ def test_a_missing_cluster_name_is_a_fault() -> None:
     [
         ({"expander": "grpc"}, "grpc expander is not supported"),
         ({"expander": "cheapest"}, "there are: least-nodes"),
+        ({"scan_interval": "1s"}, "shorter than 5s"),
+        ({"expander": "random,most-pods"}, "nothing can follow random"),
         ({"expander": "random,random"}, "each expander once"),
         ({"nodes": "1:a"}, "min:max:name"),
         ({"node_group_auto_discovery": "label:x"}, "asg:tag=key"),
@@ -107,9 +110,9 @@ def test_contradictions_and_wrong_values_are_named(flags: dict[str, str], words:
 
 
 def test_flags_without_meaning_here_are_accepted_and_noted() -> None:
-    flags = {**NAME, "scan-interval": "10s", "v": "4", "cloud-provider": "aws"}
+    flags = {**NAME, "max-inactivity": "10m", "v": "4", "cloud-provider": "aws"}
     assert from_flags(flags) == Options(cluster_name="demo")
-    assert notes_on(flags) == ("scan-interval has no meaning here and is not used", "v has no meaning here and is not used")
+    assert notes_on(flags) == ("max-inactivity has no meaning here and is not used", "v has no meaning here and is not used")
 
 
 def test_a_deprecated_name_still_counts() -> None:

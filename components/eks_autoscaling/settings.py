@@ -41,7 +41,7 @@ _DURATIONS = """
     max-pod-eviction-time new-pod-scale-up-delay node-delete-delay-after-taint
     node-deletion-candidate-ttl node-deletion-delay-timeout node-group-backoff-reset-timeout node-info-cache-expire-time
     scale-down-delay-after-add scale-down-delay-after-delete scale-down-delay-after-failure
-    scale-down-simulation-timeout scale-down-unneeded-time scale-down-unready-time unremovable-node-recheck-timeout
+    scale-down-simulation-timeout scan-interval scale-down-unneeded-time scale-down-unready-time unremovable-node-recheck-timeout
 """
 _TEXTS = """
     cores-total drain-priority-config expander memory-total namespace status-config-map-name

@@ -135,8 +135,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     startup_taint_prefix: tuple[str, ...] = ()
     status_taint: tuple[str, ...] = ()
 
-    # Ours, beyond the peer.
+    # Ours, beyond the peer; scan_interval is its flag, but a minute means one scan per invocation.
     random_seed: int = 0
+    scan_interval: float = 60.0
     eni_max_pods: bool = False
 
     def discovery(self) -> tuple[TagFilter, ...]:
