@@ -32,17 +32,8 @@ def planned(folder: Path) -> Plan:
     return decide(cluster, snapshot.memory, snapshot.options, snapshot.now)
 
 
-def removes_nodes(folder: Path) -> bool:
-    return bool(expected(folder)["scale_down"])
-
-
 def named(folder: Path) -> str:
     return folder.name
-
-
-def scale_down_case(folder: Path) -> Any:
-    marks = [pytest.mark.xfail(reason="scale-down is not decided yet", strict=True)] if removes_nodes(folder) else []
-    return pytest.param(folder, marks=marks, id=folder.name)
 
 
 def test_all_recordings_are_here() -> None:
@@ -56,7 +47,7 @@ def test_the_same_groups_grow_to_the_same_size(folder: Path) -> None:
     assert grown in (want.get("scale_up_any_of") or [want["scale_up"]])
 
 
-@pytest.mark.parametrize("folder", [scale_down_case(folder) for folder in FOLDERS])
+@pytest.mark.parametrize("folder", FOLDERS, ids=named)
 def test_the_same_nodes_are_removed(folder: Path) -> None:
     want = expected(folder)["scale_down"]
     removed = sorted(item.node for item in planned(folder).removals)
