@@ -47,12 +47,16 @@ class Edges(msgspec.Struct, frozen=True):
 
 
 class ScanReport(msgspec.Struct, frozen=True):
-    """What a scan came to. ``locked_out`` when another scan held the lock: nothing was read or written. ``failures`` are sentences."""
+    """What a scan came to. ``locked_out`` when another scan held the lock: nothing was read or written. ``failures`` are sentences.
+
+    ``seconds`` is how long it took.
+    """
 
     locked_out: bool = False
     plan: Plan | None = None
     outcome: Outcome = Outcome()
     failures: tuple[str, ...] = ()
+    seconds: float = 0.0
 
     def summary(self) -> dict[str, object]:
         """The report as a small JSON object."""
@@ -66,6 +70,8 @@ class ScanReport(msgspec.Struct, frozen=True):
             "healthy": self.plan.healthy,
             "faults": list(self.plan.faults),
             "failures": list(self.failures),
+            "failed_scale_ups": len(self.outcome.refused),
+            "seconds": round(self.seconds, 3),
         }
 
 
@@ -101,6 +107,7 @@ class _Scan:
         self._options = options
         self._now = now
         self._seconds_left = seconds_left
+        self._seconds_at_start = seconds_left()
         self._failures: list[str] = []
 
     def run(self) -> ScanReport:
@@ -116,7 +123,8 @@ class _Scan:
         if self._options.write_status_configmap:
             self._try("the status ConfigMap was not written", lambda: self._write_status(decided))
         self._try("events were not recorded", lambda: self._record(decided, outcome))
-        report = ScanReport(plan=decided, outcome=outcome, failures=tuple(self._failures))
+        seconds = self._seconds_at_start - self._seconds_left()
+        report = ScanReport(plan=decided, outcome=outcome, failures=tuple(self._failures), seconds=seconds)
         for failure in report.failures:
             self._edges.telemetry.warn(failure)
         self._edges.telemetry.scanned(decided, report.summary())

@@ -38,6 +38,7 @@ from lambda_autoscaler.core.scale_down import ScaleDownInput, survey, with_surve
 from lambda_autoscaler.core.scale_up import ScaleUpInput
 from lambda_autoscaler.core.simulation import NodeFacts, NodeState, Simulation
 from lambda_autoscaler.core.template import cluster_shapes, templates
+from lambda_autoscaler.core.totals import totals_of
 
 
 def decide(cluster: Cluster, memory: Memory, options: Options, now: float) -> Plan:
@@ -54,6 +55,7 @@ def decide(cluster: Cluster, memory: Memory, options: Options, now: float) -> Pl
         memory=memory,
         healthy=health.healthy,
         faults=cluster.faults,
+        totals=totals_of(cluster),
     )
     if not health.healthy:
         unhealthy = status_notice(options, "Warning", "ClusterUnhealthy", "Cluster is unhealthy")

@@ -184,6 +184,16 @@ class Notice(msgspec.Struct, frozen=True):
     uid: str = ""
 
 
+class ClusterTotals(msgspec.Struct, frozen=True):
+    """What the scan found: nodes with their whole cores and bytes of memory, those being deleted left out, and pods without a place."""
+
+    nodes: int = 0
+    cores: int = 0
+    memory: int = 0
+    unschedulable_pods: int = 0
+    unprocessed_pods: int = 0
+
+
 class Plan(msgspec.Struct, frozen=True):
     """All that a scan decided, and why.
 
@@ -207,3 +217,4 @@ class Plan(msgspec.Struct, frozen=True):
     memory: Memory = Memory()
     healthy: bool = True
     faults: tuple[str, ...] = ()
+    totals: ClusterTotals = ClusterTotals()

@@ -13,10 +13,20 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from lambda_autoscaler.core.options import Options
-from lambda_autoscaler.core.plan import GroupStatus, Plan
+from lambda_autoscaler.core.plan import GroupStatus, Plan, Rule, Unremovable
+from lambda_autoscaler.core.scale_up import MAX_SHAPES_PER_CONTROLLER
 
 PREFIX: Final = "cluster_autoscaler_"
 DEFAULT_NAMESPACE: Final = "EksAutoscaling"
+GIB: Final = 2.0**30
+NODE_STATES: Final = {
+    "ready": "ready",
+    "unready": "unready",
+    "notStarted": "not_started",
+    "unregistered": "unregistered",
+    "longUnregistered": "long_unregistered",
+}
+LIMIT_REASONS: Final = {"cpu": "CpuResourceLimit", "memory": "MemoryResourceLimit"}
 
 
 class PowertoolsTelemetry:
@@ -52,8 +62,15 @@ class PowertoolsTelemetry:
         for dimension, member in dimensions.items():
             metrics.add_dimension(name=dimension, value=member)
         for name, value in values.items():
-            metrics.add_metric(name=PREFIX + name, unit=MetricUnit.Count, value=value)
+            metrics.add_metric(name=PREFIX + name, unit=unit_of(name), value=value)
         metrics.flush_metrics()
+
+
+def unit_of(metric: str) -> MetricUnit:
+    """CloudWatch's unit of a metric, as its name says it."""
+    if "_bytes" in metric:
+        return MetricUnit.Bytes
+    return MetricUnit.Seconds if "_seconds" in metric or metric.startswith("last_activity") else MetricUnit.Count
 
 
 def final_plan(plan: Plan) -> str:
@@ -63,25 +80,95 @@ def final_plan(plan: Plan) -> str:
 
 
 def cluster_metrics(plan: Plan, summary: Mapping[str, object], options: Options) -> dict[str, float]:
-    """Values by upstream's name without prefix."""
-    outcomes = Counter(dict.fromkeys(("schedulable", "triggered", "waiting", "unhelped"), 0))
-    for item in plan.pods:
-        outcomes[item.outcome] += len(item.pods)
+    """Values by upstream's name without prefix. Limits that are not set and reasons that did not occur are left out."""
     failures = summary.get("failures")
     return {
         "cluster_safe_to_autoscale": float(plan.healthy),
-        "unschedulable_pods_count": float(outcomes.total() - outcomes["schedulable"]),
+        "unschedulable_pods_count": float(plan.totals.unschedulable_pods),
+        **_unprocessed(plan, options),
         "node_groups_count": float(len(plan.groups)),
-        "nodes_count_ready": _total(plan, "ready"),
-        "nodes_count_unready": _total(plan, "unready"),
-        "nodes_count_notStarted": _total(plan, "not_started"),
-        "nodes_count_unregistered": _total(plan, "unregistered"),
-        "nodes_count_longUnregistered": _total(plan, "long_unregistered"),
-        "max_nodes_count": float(options.max_nodes_total),
+        **{f"nodes_count_{state}": _total(plan, field) for state, field in NODE_STATES.items()},
+        "cluster_cpu_current_cores": float(plan.totals.cores),
+        "cluster_memory_current_bytes": float(plan.totals.memory),
+        **_limits(options),
         "scaled_up_nodes_total": float(_scaled_up(summary)),
-        "unneeded_nodes_count": _total(plan, "candidates"),
+        "failed_scale_ups_total": _number(summary.get("failed_scale_ups")) + _count(plan, "ScaleUpTimedOut", "ScaleUpFailed"),
+        "old_unregistered_nodes_removed_count": _count(plan, "DeleteUnregistered"),
+        "overflowing_controllers_count": float(_overflowing_controllers(plan)),
+        **{f"skipped_scale_events_count_up_{reason}": number for reason, number in _skipped(plan).items()},
+        "unneeded_nodes_count": float(sum(node.unneeded_since is not None for node in plan.nodes)),
+        **_unremovable(plan),
         "errors_total": float(len(failures)) if isinstance(failures, list) else 0.0,
+        "function_duration_seconds_main": _number(summary.get("seconds")),
+        **_activities(plan),
+        **(
+            {"unschedulable_pods_count_scheduler_unprocessed": float(plan.totals.unprocessed_pods)}
+            if options.bypassed_scheduler_names
+            else {}
+        ),
     }
+
+
+def _unprocessed(plan: Plan, options: Options) -> dict[str, float]:
+    """Pods that their scheduler has not looked at; they are only counted where such pods count as waiting."""
+    wanted = bool(options.bypassed_scheduler_names)
+    return {"unschedulable_pods_count_scheduler_unprocessed": float(plan.totals.unprocessed_pods)} if wanted else {}
+
+
+def _limits(options: Options) -> dict[str, float]:
+    """Limits that were set: metrics that never change cost as much as others."""
+    usual = Options(cluster_name="-")
+    found = {"max_nodes_count": float(options.max_nodes_total)} if options.max_nodes_total else {}
+    if options.cores_total != usual.cores_total:
+        found |= {
+            "cpu_limits_cores_minimum": float(options.cores_total.minimum),
+            "cpu_limits_cores_maximum": float(options.cores_total.maximum),
+        }
+    if options.memory_total != usual.memory_total:
+        found |= {
+            "memory_limits_bytes_minimum": options.memory_total.minimum * GIB,
+            "memory_limits_bytes_maximum": options.memory_total.maximum * GIB,
+        }
+    return found
+
+
+def _count(plan: Plan, *reasons: str) -> float:
+    return float(sum(notice.reason in reasons for notice in plan.notices))
+
+
+def _overflowing_controllers(plan: Plan) -> int:
+    """Controllers whose waiting pods are of so many shapes that the later ones are looked at one by one."""
+    waiting = ((item.shape.controller.uid, item.shape) for item in plan.pods if item.shape.controller and item.outcome != "schedulable")
+    shapes = Counter(uid for uid, _ in dict.fromkeys(waiting))
+    return sum(number > MAX_SHAPES_PER_CONTROLLER for number in shapes.values())
+
+
+def _skipped(plan: Plan) -> dict[str, float]:
+    """Groups that may not grow because of a limit on the cluster, by upstream's word for the resource."""
+    quotas = [misfit.object.partition("resources: ")[2].split(", ") for _, misfit in plan.skipped_groups if misfit.rule is Rule.QUOTA]
+    words = Counter(LIMIT_REASONS.get(resource, "GpuResourceLimit") for resources in quotas for resource in resources)
+    return {word: float(number) for word, number in words.items()}
+
+
+def _unremovable(plan: Plan) -> dict[str, float]:
+    """Nodes that stay, by the reason; whether it is the cooldown that keeps unneeded ones."""
+    reasons = Counter(node.reason for node in plan.nodes if node.reason is not None and node.unneeded_since is None)
+    cooling = any(node.reason is Unremovable.IN_COOLDOWN for node in plan.nodes)
+    return {
+        "scale_down_in_cooldown": float(cooling),
+        **{f"unremovable_nodes_count_{reason}": float(number) for reason, number in reasons.items()},
+    }
+
+
+def _activities(plan: Plan) -> dict[str, float]:
+    """When the scan ran and when it last grew or shrank a group, in seconds since the epoch."""
+    memory = plan.memory
+    times = {"main": memory.last_scan, "scaleUp": memory.last_scale_up, "scaleDown": memory.last_scale_down_delete}
+    return {f"last_activity_{name}": at for name, at in times.items() if at}
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _scaled_up(summary: Mapping[str, object]) -> int:
