@@ -134,15 +134,17 @@ def _is_leaving(node: Node) -> bool:
 
 
 def _with_adopted_requests(classes: dict[str, GroupHealth], memory: Memory, options: Options, now: float) -> Memory:
-    """Memory with a request for every group whose desired capacity is above its nodes although no request is known.
+    """Memory with a request for every group whose desired capacity is above its registered nodes although no request is known.
 
     Upstream forgets its requests when it restarts and asks again for capacity that is already coming. A scan that lost its memory must not:
-    what the group was asked for counts as asked for now, by whomever.
+    what the group was asked for counts as asked for now, by whomever. Nodes that are registered and not ready do not count here: as
+    upstream has it, only a request makes them nodes that are coming.
     """
+    absent = {name: item.group.desired - item.registered - len(item.long_unregistered) for name, item in classes.items()}
     adopted = {
-        name: ScaleUpRequest(item.missing, now, now + options.max_node_provision_time)
-        for name, item in classes.items()
-        if item.missing > 0 and name not in memory.requests and not is_backed_off(memory, name, now)
+        name: ScaleUpRequest(count, now, now + options.max_node_provision_time)
+        for name, count in absent.items()
+        if count > 0 and name not in memory.requests and not is_backed_off(memory, name, now)
     }
     return msgspec.structs.replace(memory, requests={**memory.requests, **adopted}) if adopted else memory
 

@@ -362,8 +362,6 @@ class Simulation:
         self._turn += 1
         state.turn = self._turn
 
-    # --- undo ---
-
     def attempt(self) -> "Attempt":
         """A block after which everything placed or added inside it is undone."""
         return Attempt(self)

@@ -5,7 +5,9 @@ A screen is a plain text file under tests/golden, recorded without colours. ``RE
 
 import os
 import re
+import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -23,7 +25,8 @@ class Terminal:
     def type(self, *words: str) -> tuple[int, str, str]:
         """Exit code, standard output and standard error of ``lambda-autoscaler WORDS``."""
         self._capsys.readouterr()
-        code = run(words)
+        with mock.patch.object(sys, "argv", ["lambda-autoscaler", *words]):
+            code = run(words)
         shown = self._capsys.readouterr()
         return code, shown.out, shown.err
 
