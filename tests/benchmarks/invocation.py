@@ -32,6 +32,9 @@ def main() -> int:
         wait_for_unschedulable(tutorial.admin, 14)
         time.sleep(NEW_POD_GRACE + 1)
         cold = tutorial.scan()
+        if not (cold.result or {}).get("scale_up"):
+            print(f"error: the first scan scaled nothing: {cold.error or cold.result}", file=sys.stderr)
+            return 1
         wait_for_ready_nodes(tutorial.admin, 9, seconds=120)
         wait_for_running(tutorial.admin, 20, seconds=120)
         warm = [tutorial.scan() for _ in range(WARM_SCANS)]
