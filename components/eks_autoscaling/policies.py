@@ -23,6 +23,7 @@ _AUTOSCALER_READS = (
     "ec2:DescribeImages",
     "ec2:DescribeInstanceTypes",
     "ec2:DescribeLaunchTemplateVersions",
+    "ec2:DescribeSpotPriceHistory",
     "ec2:GetInstanceTypesFromInstanceRequirements",
 )
 _AUTOSCALER_WRITES = ("autoscaling:SetDesiredCapacity", "autoscaling:TerminateInstanceInAutoScalingGroup")

@@ -200,6 +200,7 @@ READS: list[tuple[str, Callable[[Any, Deployment], Any]]] = [
         lambda client, stack: client.describe_scaling_activities(AutoScalingGroupName=stack.outputs["spot_auto_scaling_group"]),
     ),
     ("ec2", lambda client, _: client.describe_instance_types(InstanceTypes=["m5.xlarge"])),
+    ("ec2", lambda client, _: client.describe_spot_price_history(InstanceTypes=["m5.xlarge"])),
     ("ec2", lambda client, _: client.describe_images(ImageIds=["ami-12c6146b"])),
     (
         "ec2",
