@@ -95,7 +95,7 @@ class NodeOutcome(msgspec.Struct, frozen=True):
 
 
 class SoftTaint(msgspec.Struct, frozen=True):
-    """A DeletionCandidateOfClusterAutoscaler taint to put on (``value`` in seconds since the epoch) or, with value 0, to take off a node."""
+    """A DeletionCandidateOfClusterAutoscaler taint to put on a node (``value`` in seconds since the epoch), or to take off (value 0)."""
 
     node: str
     value: int

@@ -130,8 +130,8 @@ class EksAccess:
 
     def _update_entry(self, params: Params) -> Params:
         entry = self._entry(params)
-        changes = {name: params[name] for name in ("kubernetesGroups", "username") if name in params}
-        entry |= {**changes, "modifiedAt": self._clock()}
+        changes: Params = {name: params[name] for name in ("kubernetesGroups", "username") if name in params}
+        entry |= changes | {"modifiedAt": self._clock()}
         return {"accessEntry": entry}
 
     def _list_entries(self, params: Params) -> Params:

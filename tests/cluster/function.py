@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.cluster.lambda_runtime import runtime_folder
+from tests.cluster.principals import Credentials
 from tests.cluster.runtime_api import Answer, Request, RuntimeApi
 
 INIT_LIMIT_SECONDS = 10.0
@@ -48,15 +49,6 @@ class FunctionConfiguration:
     def region(self) -> str:
         """The region in the function's ARN."""
         return self.arn.split(":")[3]
-
-
-@dataclass(frozen=True)
-class Credentials:
-    """Those of the function's role."""
-
-    access_key: str
-    secret_key: str
-    session_token: str
 
 
 @dataclass(frozen=True)
@@ -181,9 +173,7 @@ class _Environment:
             "AWS_LAMBDA_LOG_STREAM_NAME": f"[$LATEST]{self._name}",
             "AWS_REGION": configuration.region,
             "AWS_DEFAULT_REGION": configuration.region,
-            "AWS_ACCESS_KEY_ID": credentials.access_key,
-            "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
-            "AWS_SESSION_TOKEN": credentials.session_token,
+            **credentials.as_environment(),
             "LAMBDA_TASK_ROOT": str(function.task_root),
             "LAMBDA_RUNTIME_DIR": str(runtime_folder()),
             "LANG": "en_US.UTF-8",

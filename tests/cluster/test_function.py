@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.function import Credentials, Function, FunctionConfiguration, Throttled
+from tests.cluster.function import Function, FunctionConfiguration, Throttled
+from tests.cluster.principals import Credentials
 
 HANDLER = """
 import json, os, sys, time

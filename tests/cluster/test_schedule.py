@@ -12,7 +12,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from tests.cluster.function import Credentials, Function
+from tests.cluster.function import Function
+from tests.cluster.principals import Credentials
 from tests.cluster.schedule import EventDropped, ScheduledInvoker, ScheduleError, declared_configuration
 
 pytestmark = pytest.mark.aws

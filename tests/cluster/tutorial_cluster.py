@@ -19,7 +19,7 @@ from eks_autoscaling.bundle import build_bundle, this_machine
 from tests.cluster.aws_world import REGION, AwsWorld
 from tests.cluster.binaries import Binaries
 from tests.cluster.control_plane import ControlPlane
-from tests.cluster.function import Credentials, Function, Invocation
+from tests.cluster.function import Function, Invocation
 from tests.cluster.nodes import NodeJoiner
 from tests.cluster.principals import ADMINISTRATOR
 from tests.cluster.pulumi_mocks import Deployment, deploy
@@ -118,8 +118,7 @@ class TutorialCluster:
         outputs = self.deployment.outputs
         functions = self.world.client("lambda")
         declared = declared_configuration(functions, outputs["function_name"])
-        keys = self.world.credentials_of(outputs["function_role_arn"], session_name=declared.name)
-        credentials = Credentials(keys.access_key, keys.secret_key, keys.session_token)
+        credentials = self.world.credentials_of(outputs["function_role_arn"], session_name=declared.name)
         self.function = resources.enter_context(Function(archive, declared, credentials, self.world.url))
         scheduler = self.world.client("scheduler")
         self.invoker = ScheduledInvoker(scheduler, functions, self.function, outputs["schedule_name"], self.world.may_invoke)
