@@ -35,7 +35,7 @@ from lambda_autoscaler.core.quota import Quota
 from lambda_autoscaler.core.readiness import readiness
 from lambda_autoscaler.core.salvo import Round, left_over, rounds
 from lambda_autoscaler.core.scale_down import ScaleDownInput, survey, with_survey
-from lambda_autoscaler.core.scale_up import ScaleUpInput
+from lambda_autoscaler.core.scale_up import ScaleUpDecision, ScaleUpInput
 from lambda_autoscaler.core.simulation import NodeFacts, NodeState, Simulation
 from lambda_autoscaler.core.template import cluster_shapes, templates
 from lambda_autoscaler.core.totals import totals_of
@@ -251,12 +251,16 @@ def _outcomes(part: Round, *, final: bool) -> list[PendingPods]:
     rest = left_over(part.waiting, decision)
     kept = {item.shape: len(item.pods) for item in rest}
     helped = [(item.shape, item.pods[: len(item.pods) - kept.get(item.shape, 0)]) for item in part.waiting]
-    found = [PendingPods(shape, pods, "triggered") for shape, pods in helped if pods]
+    found = [PendingPods(shape, pods, "triggered", _reasons(shape, decision)) for shape, pods in helped if pods]
     for item in rest if final else ():
-        reasons = {**decision.skipped, **decision.refusals.get(item.shape, {})}
         outcome = "waiting" if item.shape in decision.helped else "unhelped"
-        found.append(PendingPods(item.shape, item.pods, outcome, tuple(sorted(reasons.items()))))
+        found.append(PendingPods(item.shape, item.pods, outcome, _reasons(item.shape, decision)))
     return found
+
+
+def _reasons(shape: PodShape, decision: ScaleUpDecision) -> tuple[tuple[str, Misfit], ...]:
+    """Per group, why it takes no pod of the shape: the group's own reason, or the first rule to refuse a new node of it."""
+    return tuple(sorted({**decision.skipped, **decision.refusals.get(shape, {})}.items()))
 
 
 def _triggered(part: Round) -> list[Notice]:
