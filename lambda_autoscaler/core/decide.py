@@ -4,11 +4,13 @@ Its steps are those of the peer's loop, in its order (behaviour specification, s
 never came, add the nodes that are coming, place waiting pods on free capacity, and for the rest choose a group to grow.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from lambda_autoscaler.core.deletion import Chosen, choose_removals, cooldown_until, soft_taints
+from lambda_autoscaler.core.draining import next_steps, pods_to_rehome
 from lambda_autoscaler.core.estimate import template_facts
 from lambda_autoscaler.core.expand import ExpanderInput
 from lambda_autoscaler.core.explain import increase_text, not_triggered_message
@@ -20,6 +22,7 @@ from lambda_autoscaler.core.model import Cluster, Node, PodRef, PodSet, PodShape
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.pending import FreeCapacity, are_all_new, is_expendable, old_enough, place_on_free_capacity
 from lambda_autoscaler.core.plan import (
+    GroupStatus,
     Misfit,
     NodeOutcome,
     Notice,
@@ -34,7 +37,7 @@ from lambda_autoscaler.core.prices import node_price
 from lambda_autoscaler.core.quota import Quota
 from lambda_autoscaler.core.readiness import readiness
 from lambda_autoscaler.core.salvo import Round, left_over, rounds
-from lambda_autoscaler.core.scale_down import ScaleDownInput, survey, with_survey
+from lambda_autoscaler.core.scale_down import Candidate, ScaleDownInput, survey, with_survey
 from lambda_autoscaler.core.scale_up import ScaleUpDecision, ScaleUpInput
 from lambda_autoscaler.core.simulation import NodeFacts, NodeState, Simulation
 from lambda_autoscaler.core.template import cluster_shapes, templates
@@ -56,6 +59,7 @@ def decide(cluster: Cluster, memory: Memory, options: Options, now: float) -> Pl
         healthy=health.healthy,
         faults=cluster.faults,
         totals=totals_of(cluster),
+        drains=next_steps(cluster, options, now),
     )
     if not health.healthy:
         unhealthy = status_notice(options, "Warning", "ClusterUnhealthy", "Cluster is unhealthy")
@@ -81,7 +85,11 @@ class _Scan:
 
     def run(self, plan: Plan) -> Plan:
         """The plan with what becomes of the waiting pods."""
-        waiting = [item for item in _joined(self.cluster.pending, self.cluster.unprocessed) if not is_expendable(item.shape, self.options)]
+        waiting = [
+            item
+            for item in _joined(self.cluster.pending, self.cluster.unprocessed, pods_to_rehome(self.cluster))
+            if not is_expendable(item.shape, self.options)
+        ]
         free = place_on_free_capacity(self.simulation, waiting)
         left, faults = old_enough([item for item in free.left if not item.shape.is_daemonset], self.options, self.now)
         pods = tuple(PendingPods(item.shape, item.pods, "schedulable") for item in free.placed)
@@ -181,10 +189,17 @@ class _Scan:
         return msgspec.structs.replace(
             plan,
             removals=removals,
+            groups=_with_candidates(plan.groups, found.unneeded),
             nodes=tuple(outcomes[node.name] for node in self.cluster.nodes if node.name in outcomes),
             soft_taints=soft_taints(self.cluster, self.health, names, (self.options, self.now)),
             memory=_with_removals(memory, removals, self.now),
         )
+
+
+def _with_candidates(groups: Iterable[GroupStatus], unneeded: Iterable[Candidate]) -> tuple[GroupStatus, ...]:
+    """Rows of the groups with the number of their unneeded nodes."""
+    numbers = Counter(candidate.node.group for candidate in unneeded)
+    return tuple(msgspec.structs.replace(group, candidates=numbers[group.group]) for group in groups)
 
 
 def _held_by_cooldown(chosen: Chosen, removals: tuple[Removal, ...], until: float) -> dict[str, NodeOutcome]:

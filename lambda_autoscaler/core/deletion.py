@@ -9,14 +9,16 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from lambda_autoscaler.core.draining import removals_in_progress
 from lambda_autoscaler.core.health import Health
+from lambda_autoscaler.core.marks import is_being_deleted, record_of
 from lambda_autoscaler.core.memory import Memory
 from lambda_autoscaler.core.model import CPU, DELETION_CANDIDATE_TAINT, MEMORY, Cluster, Node
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.plan import NodeOutcome, Removal, SoftTaint, Unremovable
 from lambda_autoscaler.core.quota import usage
 from lambda_autoscaler.core.readiness import readiness
-from lambda_autoscaler.core.scale_down import Candidate, ScaleDownInput, is_being_deleted
+from lambda_autoscaler.core.scale_down import Candidate, ScaleDownInput
 
 _GIB = 2**30
 
@@ -72,7 +74,7 @@ class _Gate:
 
     def __init__(self, given: ScaleDownInput) -> None:
         self._given = given
-        self._leaving = Counter(node.group for node in given.cluster.nodes if is_being_deleted(node))
+        self._leaving = Counter(node.group for node in removals_in_progress(given.cluster))
         self._spare = _spare(given.cluster, given.options)
 
     def holds(self, candidate: Candidate) -> NodeOutcome | None:
@@ -119,8 +121,8 @@ def _spare(cluster: Cluster, options: Options) -> dict[str, int]:
 
 def _within_budget(ready: Sequence[Candidate], given: ScaleDownInput) -> list[Candidate]:
     """At most so many in parallel, of which so many to drain; removals that have begun count."""
-    leaving = [node for node in given.cluster.nodes if is_being_deleted(node)]
-    draining = sum(any(not item.shape.is_daemonset and not item.shape.is_mirror for item in node.pods) for node in leaving)
+    leaving = removals_in_progress(given.cluster)
+    draining = sum(record_of(node, given.options).reason != "empty" for node in leaving)
     room = max(0, given.options.max_scale_down_parallelism - len(leaving))
     empty = _by_group(candidate for candidate in ready if not candidate.to_move.moved)[:room]
     room_to_drain = max(0, min(given.options.max_drain_parallelism - draining, room - len(empty)))

@@ -113,6 +113,59 @@ class Removal(msgspec.Struct, frozen=True):
     moves: tuple[str, ...] = ()
 
 
+class RemovalRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a removal in progress notes on its node, as JSON in an annotation. Times are seconds since the epoch.
+
+    ``reason`` is ``empty`` or ``underutilized``, ``cordoned`` whether the autoscaler itself cordoned the node. ``phase`` is the group of
+    pods that is being evicted, lowest first, ``since`` when its eviction began; ``delayed_since`` is when the node, free of pods, began to
+    wait for those who asked to delay its end.
+    """
+
+    reason: str = "underutilized"
+    cordoned: bool = False
+    phase: int | None = None
+    since: float = 0.0
+    delayed_since: float | None = None
+
+
+class Eviction(msgspec.Struct, frozen=True):
+    """A pod to evict, with the time it gets to end, in seconds. A pod that is not ``required`` does not stop the removal."""
+
+    namespace: str
+    pod: str
+    uid: str
+    grace_seconds: int
+    required: bool = True
+
+
+class Step(StrEnum):
+    """What comes next for a node whose removal is in progress."""
+
+    WAIT = "wait"
+    EVICT = "evict"
+    TERMINATE = "terminate"
+    ROLL_BACK = "roll back"
+    LEAVING = "leaving"
+
+
+class Drain(msgspec.Struct, frozen=True):
+    """The next step of a removal in progress, and why.
+
+    ``until`` is when a wait ends at the latest (0: unknown). ``record`` must be written on the node before anything else is done.
+    ``evictions`` are pods to evict or, when the removal is rolled back, those that could not be evicted.
+    """
+
+    node: str
+    group: str
+    step: Step
+    why: str = ""
+    instance: str = ""
+    reason: str = "underutilized"
+    until: float = 0.0
+    record: RemovalRecord | None = None
+    evictions: tuple[Eviction, ...] = ()
+
+
 class ScaleUpResult(StrEnum):
     """Outcome of the scale-up part of a scan, in upstream's words (section 1.2, step 22, and 7.1)."""
 
@@ -197,14 +250,15 @@ class ClusterTotals(msgspec.Struct, frozen=True):
 class Plan(msgspec.Struct, frozen=True):
     """All that a scan decided, and why.
 
-    ``increases`` and ``removals`` are to be carried out in order; ``delete_instances`` are unregistered or failed instances (group,
-    instance ids); ``resize`` sets a target that was wrong (group, new desired capacity). ``memory`` is what to remember
-    once the actions are done.
+    ``increases`` and ``removals`` are to be carried out in order, ``drains`` are removals begun earlier; ``delete_instances`` are
+    unregistered or failed instances (group, instance ids); ``resize`` sets a target that was wrong (group, new desired capacity).
+    ``memory`` is what to remember once the actions are done.
     """
 
     result: ScaleUpResult
     increases: tuple[Increase, ...] = ()
     removals: tuple[Removal, ...] = ()
+    drains: tuple[Drain, ...] = ()
     soft_taints: tuple[SoftTaint, ...] = ()
     nodes: tuple[NodeOutcome, ...] = ()
     delete_instances: tuple[tuple[str, tuple[str, ...]], ...] = ()

@@ -11,8 +11,9 @@ import msgspec
 
 from lambda_autoscaler.core.drain import BudgetTracker, DrainContext, PodsToMove, pods_to_move
 from lambda_autoscaler.core.health import Health
+from lambda_autoscaler.core.marks import is_being_deleted
 from lambda_autoscaler.core.memory import Memory
-from lambda_autoscaler.core.model import TO_BE_DELETED_TAINT, Cluster, GroupOptions, Node, NodeGroup, PodSet
+from lambda_autoscaler.core.model import Cluster, GroupOptions, Node, NodeGroup, PodSet
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.plan import NodeOutcome, Unremovable
 from lambda_autoscaler.core.readiness import readiness
@@ -131,11 +132,6 @@ def _candidates(given: ScaleDownInput, outcomes: dict[str, NodeOutcome]) -> list
         else:
             found.append(Candidate(node, state, _pods_on(node, given)))
     return found
-
-
-def is_being_deleted(node: Node) -> bool:
-    """Whether a removal of the node has begun: it carries the deletion taint."""
-    return any(taint.key == TO_BE_DELETED_TAINT for taint in node.taints)
 
 
 def _pods_on(node: Node, given: ScaleDownInput) -> tuple[PodSet, ...]:
