@@ -25,7 +25,6 @@ ZONE_LABELS: Final = (
 UNBOUND_IMMEDIATE: Final = "pod has unbound immediate PersistentVolumeClaims"
 NO_PROVISIONER: Final = "kubernetes.io/no-provisioner"
 _DEFAULT_CLASS: Final = "storageclass.kubernetes.io/is-default-class"
-_EMPTY: Final = VolumeNeed()
 
 
 class Volumes(msgspec.Struct, frozen=True):
@@ -44,8 +43,6 @@ class _ClaimNeed(msgspec.Struct, frozen=True):
 
 def volume_need(namespace: str, claim_names: Sequence[str], volumes: Volumes) -> VolumeNeed:
     """What the named claims of a pod demand together; the first fault wins."""
-    if not claim_names:
-        return _EMPTY
     terms: list[NodeTerms] = []
     exclusive: list[str] = []
     drivers: Counter[str] = Counter()

@@ -7,7 +7,7 @@ import pytest
 
 from lambda_autoscaler.core.backoff import with_failure
 from lambda_autoscaler.core.decide import decide
-from lambda_autoscaler.core.memory import Memory, ScaleUpRequest
+from lambda_autoscaler.core.memory import IncorrectSize, Memory, ScaleUpRequest
 from lambda_autoscaler.core.model import GPU_LABEL, CloudTemplate, Cluster, DaemonSet, Node, NodeGroup, PodSet
 from lambda_autoscaler.core.options import Range
 from lambda_autoscaler.core.plan import Plan, Rule, ScaleUpResult
@@ -372,3 +372,10 @@ def test_resources_that_only_aws_knows_of_are_added_to_a_live_node() -> None:
     found, _ = templates(cluster(managed("ng1", node(), cloud=extra)), Memory(), options(), NOW)
     assert dict(found["ng1"].allocatable)["example.com/fpga"] == 2
     assert dict(found["ng1"].capacity)["cpu"] == 1000
+
+
+def test_a_wrong_size_is_set_right_before_anything_else() -> None:
+    owner, nodes = managed("ng1", full("n1", 1000, 900))
+    wrong = cluster((msgspec.structs.replace(owner, desired=3), nodes), pending=[waiting(shape(600))])
+    plan = planned(wrong, Memory(incorrect_sizes={"ng1": IncorrectSize(1, 3, LONG_AGO)}))
+    assert (plan.resize, plan.increases, plan.pods) == ((("ng1", 1),), (), ())

@@ -209,3 +209,27 @@ def test_removing_a_node_takes_its_domain_and_pods_away() -> None:
     simulation.remove(idle)
     assert simulation.misfit(simulation.needs(pod), busy) is None
     assert simulation.size() == 1
+
+
+def test_a_pod_that_names_its_node_goes_there_and_nowhere_else() -> None:
+    named = shape(node_terms=(NodeTerm(names=(Requirement("metadata.name", "In", ("n2",)),)),))
+    either = shape(node_terms=(*(named.node_terms or ()), NodeTerm((Requirement("disk", "Exists"),))))
+    simulation = Simulation([named, either])
+    for name in ("n1", "n2", "n3"):
+        simulation.add(facts(name=name, labels={"disk": "ssd"} if name == "n3" else {}))
+    for pod, names in ((named, ["n2"]), (either, ["n2", "n3"])):
+        with simulation.attempt():
+            placed = place_anywhere(simulation, simulation.needs(pod), 9)
+            assert sorted({state.place.name for state, _ in placed}) == names
+
+
+def test_what_an_attempt_keeps_stays_and_an_outer_attempt_still_undoes_it() -> None:
+    pod = shape(100, 100)
+    simulation = Simulation([pod])
+    state = simulation.add(facts())
+    with simulation.attempt():
+        with simulation.attempt() as inner:
+            simulation.place(simulation.needs(pod), state)
+            inner.keep()
+        assert state.load == {pod: 1}
+    assert state.load == {}
