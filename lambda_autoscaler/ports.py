@@ -62,8 +62,11 @@ class BadInput(AutoscalerError):
 class Kube(Protocol):
     """The Kubernetes API of one cluster. Every method raises the errors above."""
 
-    def list(self, plural: str) -> Iterable[bytes]:
-        """Pages of all objects of a kind (``pods``, ``nodes``, ...), each the JSON of a list; pods that ended are left out."""
+    def list(self, plural: str, node: str = "") -> Iterable[bytes]:
+        """Pages of all objects of a kind (``pods``, ``nodes``, ...), each the JSON of a list; pods that ended are left out.
+
+        With ``node``, only the pods on that node, or of the nodes only that one: an empty list when it is gone.
+        """
 
     def config_map(self, namespace: str, name: str) -> bytes | None:
         """A ConfigMap as JSON; None when there is none."""

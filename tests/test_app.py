@@ -46,10 +46,10 @@ class Kube(SnapshotKube):
         self.denied: set[str] = set()
         self.config_maps: dict[str, bytes] = {}
 
-    def list(self, plural: str) -> Iterator[bytes]:
+    def list(self, plural: str, node: str = "") -> Iterator[bytes]:
         if plural in self.denied:
             raise Denied(f'cannot list resource "{plural}"')
-        return super().list(plural)
+        return super().list(plural, node)
 
     def config_map(self, namespace: str, name: str) -> bytes | None:
         return self.config_maps.get(name)

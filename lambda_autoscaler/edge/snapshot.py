@@ -128,6 +128,12 @@ def _file_name(name: str, folder: str) -> str:
     return f"{folder}/{name}.json"
 
 
+def _is_of(item: dict[str, Any], plural: str, node: str) -> bool:
+    """Whether an object is the node of that name, or a pod on it."""
+    of = (item.get("spec") or {}).get("nodeName") if plural == "pods" else (item.get("metadata") or {}).get("name")
+    return plural not in ("pods", "nodes") or of == node
+
+
 class _ReadOnly:
     """The writing half of the ports: a snapshot cannot be acted on."""
 
@@ -145,11 +151,12 @@ class SnapshotKube(_ReadOnly):
         """File of a kind, relative to the folder."""
         return f"kubernetes/{plural}.json"
 
-    def list(self, plural: str) -> Iterator[bytes]:
-        """The file of a kind, as one page."""
+    def list(self, plural: str, node: str = "") -> Iterator[bytes]:
+        """The file of a kind, as one page; or what it says of one node."""
         found = _read(self._folder, self.path(plural), _Items, required=plural in REQUIRED_KINDS)
         if found is not None:
-            yield msgspec.json.encode(found)
+            kept = [item for item in found.items if _is_of(item, plural, node)] if node else found.items
+            yield msgspec.json.encode(_Items(kept))
 
     def config_map(self, namespace: str, name: str) -> bytes | None:
         """The ConfigMap of that name in ``configmaps.json``."""

@@ -104,7 +104,10 @@ class _RecordingKube:
         self._kube = kube
         self._files = files
 
-    def list(self, plural: str) -> Iterator[bytes]:
+    def list(self, plural: str, node: str = "") -> Iterator[bytes]:
+        if node:
+            yield from self._kube.list(plural, node)
+            return
         kept: list[Any] = []
         for page in self._kube.list(plural):
             objects, _ = decode_objects(plural, page)

@@ -77,19 +77,19 @@ class ClusterState:
             labels = {"kubernetes.io/metadata.name": name}
             self.put("namespaces", {"metadata": metadata("", name, self.agenda.now, labels)})
 
-    def pages(self, plural: str) -> Iterator[bytes]:
-        """All objects of a kind as pages of a list, each with the resource version of the first."""
+    def pages(self, plural: str, node: str = "") -> Iterator[bytes]:
+        """All objects of a kind, or those of one node, as pages of a list, each with the resource version of the first."""
         version = str(self._version)
-        items = list(self._encoded(plural))
+        items = list(self._encoded(plural, node))
         for start in range(0, len(items) or 1, PAGE):
             body = b",".join(bytes(item) for item in items[start : start + PAGE])
             yield b'{"metadata":{"resourceVersion":"%s"},"items":[%s]}' % (version.encode(), body)
 
-    def _encoded(self, plural: str) -> Iterable[msgspec.Raw]:
+    def _encoded(self, plural: str, node: str) -> Iterable[msgspec.Raw]:
         if plural == "pods":
-            return (self._encoded_pod(pod) for pod in self.pods)
+            return (self._encoded_pod(pod) for pod in (self.pods.on_node(node) if node else self.pods))
         if plural == "nodes":
-            return (self._encoded_node(name) for name in self.nodes)
+            return (self._encoded_node(name) for name in self.nodes if not node or name == node)
         return (msgspec.Raw(_ENCODER.encode(manifest)) for manifest in self.objects.get(plural, {}).values())
 
     def _encoded_pod(self, pod: SimPod) -> msgspec.Raw:

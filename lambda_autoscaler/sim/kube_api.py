@@ -27,11 +27,11 @@ class SimKube:
         self._state, self._journal = state, journal
         self.events: dict[Notice, int] = {}
 
-    def list(self, plural: str) -> Iterator[bytes]:
-        """Pages of all objects of a kind. Raises NotFound for a kind that the API does not serve."""
+    def list(self, plural: str, node: str = "") -> Iterator[bytes]:
+        """Pages of all objects of a kind, or those of one node. Raises NotFound for a kind that the API does not serve."""
         if plural not in KINDS:
             raise NotFound(f"the server could not find the requested resource {plural}")
-        return self._state.pages(plural)
+        return self._state.pages(plural, node)
 
     def config_map(self, namespace: str, name: str) -> bytes | None:
         """A ConfigMap as JSON."""
