@@ -1,6 +1,6 @@
 """The reference pages agree with the code: flags, permissions, metrics, messages, snapshot files.
 
-``RECORD_DOCS=1 pytest tests/test_docs.py tests/test_reference_pages.py`` writes screens, flag tables and the policy document anew; notes stay.
+``RECORD_DOCS=1 pytest tests/test_docs.py tests/test_reference_pages.py`` writes screens, flag tables and the policy anew; notes stay.
 """
 
 import ast
@@ -17,6 +17,7 @@ from eks_autoscaling import policies, rbac
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.plan import GroupStatus, Plan, ScaleUpResult
 from lambda_autoscaler.edge import snapshot, telemetry
+from lambda_autoscaler.edge.memory import RECORD_KEY
 from lambda_autoscaler.settings import ALIASES, MEANINGLESS, UNSUPPORTED
 from tests.conformance.test_recorded_decisions import FOLDERS
 from tests.documents import ROOT, blocks, codes, headings, rows, same_as_written, section
@@ -158,7 +159,7 @@ def documented() -> list[str]:
 
 
 def test_every_metric_is_documented() -> None:
-    group = telemetry.group_metrics(GroupStatus(**dict.fromkeys(required_of(GroupStatus), 0)))
+    group = telemetry.group_metrics(msgspec.convert(dict.fromkeys(required_of(GroupStatus), 0), GroupStatus, strict=False))
     written = quiet_scan() | {telemetry.PREFIX + name for name in group}
     assert [name for name in written if not any(re.fullmatch(known.replace("*", ".+"), name) for known in documented())] == []
 
@@ -222,7 +223,7 @@ def test_a_heading_of_troubleshooting_is_a_message_of_the_code(heading: str) -> 
 
 
 def test_every_file_of_a_snapshot_is_documented() -> None:
-    constants = {value for name, value in vars(snapshot).items() if name.endswith("_FILE")} | {snapshot.RECORD_KEY}
+    constants = {value for name, value in vars(snapshot).items() if name.endswith("_FILE")} | {RECORD_KEY}
     listed = {code for row in rows(SNAPSHOT_FORMAT.read_text()) for code in codes(row[0])}
     assert constants <= listed
 
