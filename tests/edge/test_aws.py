@@ -8,7 +8,7 @@ import boto3
 import msgspec
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from botocore.stub import Stubber
+from botocore.stub import ANY, Stubber
 from moto import mock_aws
 
 from lambda_autoscaler import questions
@@ -141,6 +141,51 @@ def test_a_node_group_is_asked_for_again_after_six_minutes() -> None:
         for now, status in ((0.0, None), (359.0, None), (360.0, "ACTIVE")):
             clock[0] = now
             assert json.loads(client.describe(questions.Nodegroup("spot")) or b"{}")["nodegroup"].get("status") == status
+        stub.assert_no_pending_responses()
+
+
+REQUIREMENTS = {"VCpuCount": {"Min": 4}, "MemoryMiB": {"Min": 8192}, "BurstablePerformance": "excluded"}
+
+
+def test_requirements_are_resolved_for_the_processor_of_the_image_and_kept_for_twenty_minutes() -> None:
+    clock = [0.0]
+    client = AwsClient(OPTIONS, clock=lambda: clock[0])
+    question = questions.MatchingTypes("workers", "ami-1", msgspec.json.encode(REQUIREMENTS))
+    image = {"Images": [{"ImageId": "ami-1", "Architecture": "arm64", "VirtualizationType": "hvm"}]}
+    asked = {"ArchitectureTypes": ["arm64"], "VirtualizationTypes": ["hvm"], "InstanceRequirements": REQUIREMENTS}
+    with Stubber(client.client("ec2")) as stub:
+        for first in ("m6g.xlarge", "m7g.xlarge"):
+            stub.add_response("describe_images", image, {"ImageIds": ["ami-1"]})
+            stub.add_response("get_instance_types_from_instance_requirements", {"InstanceTypes": [{"InstanceType": first}]}, asked)
+        for now, first in ((0.0, "m6g.xlarge"), (1199.0, "m6g.xlarge"), (1200.0, "m7g.xlarge")):
+            clock[0] = now
+            assert json.loads(client.describe(question) or b"{}") == {"InstanceTypes": [{"InstanceType": first}]}
+        stub.assert_no_pending_responses()
+
+
+def test_an_image_that_is_gone_is_named() -> None:
+    client = AwsClient(OPTIONS)
+    with Stubber(client.client("ec2")) as stub:
+        stub.add_response("describe_images", {"Images": []})
+        with pytest.raises(NotFound, match="image ami-1 does not exist"):
+            client.describe(questions.MatchingTypes("workers", "ami-1", b"{}"))
+
+
+def test_spot_prices_of_the_moment_are_asked_for_and_kept_for_ten_minutes() -> None:
+    clock = [1_780_000_000.0]
+    client = AwsClient(OPTIONS, clock=lambda: clock[0])
+    asked = {"InstanceTypes": ["m5.large"], "ProductDescriptions": ["Linux/UNIX"], "StartTime": ANY, "MaxResults": 100}
+    price = {"InstanceType": "m5.large", "AvailabilityZone": "us-east-1a"}
+    with Stubber(client.client("ec2")) as stub:
+        stub.add_response("describe_spot_price_history", {"SpotPriceHistory": [{**price, "SpotPrice": "0.03"}], "NextToken": "more"}, asked)
+        stub.add_response(
+            "describe_spot_price_history", {"SpotPriceHistory": [{**price, "SpotPrice": "0.04"}]}, {**asked, "NextToken": "more"}
+        )
+        stub.add_response("describe_spot_price_history", {"SpotPriceHistory": []}, asked)
+        for later, prices in ((0.0, ["0.03", "0.04"]), (599.0, ["0.03", "0.04"]), (600.0, [])):
+            clock[0] = 1_780_000_000.0 + later
+            answer = msgspec.json.decode(client.describe(questions.SpotPrices(("m5.large",))) or b"", type=amazon.SpotPrices)
+            assert [item.spot_price for item in answer.spot_price_history] == prices
         stub.assert_no_pending_responses()
 
 

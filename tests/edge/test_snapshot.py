@@ -14,6 +14,8 @@ from lambda_autoscaler.core.plan import Plan
 from lambda_autoscaler.edge.snapshot import SnapshotAws, SnapshotKube, open_snapshot, read_flags
 from lambda_autoscaler.edge.snapshot_writer import Moment, SnapshotWriter
 from lambda_autoscaler.ports import BadInput, Refused
+from lambda_autoscaler.settings import from_flags
+from tests.small_cluster import NOW, SmallCluster, group, waiting
 
 RECORDED = Path(__file__).parents[1] / "conformance" / "recorded"
 TUTORIAL = RECORDED / "tutorial-2-to-7"
@@ -108,6 +110,28 @@ def test_a_taken_snapshot_plans_the_same(source: Path, tmp_path: Path) -> None:
     take(source, tmp_path / "taken")
     first, second = planned(source), planned(tmp_path / "taken")
     assert (first.increases, first.result, first.notices, first.groups) == (second.increases, second.result, second.notices, second.groups)
+
+
+def test_prices_and_resolved_types_are_in_the_snapshot(tmp_path: Path) -> None:
+    made = group("attributes")
+    made["MixedInstancesPolicy"]["LaunchTemplate"]["Overrides"] = [
+        {"InstanceRequirements": {"VCpuCount": {"Min": 4}, "BareMetal": "excluded"}}
+    ]
+    cluster = SmallCluster(made, group("b", "c5.xlarge"), pods=waiting(2))
+    cluster.templates["lt-attributes"] = {"ImageId": "ami-1", "UserData": "SECRET"}
+    cluster.matching = ["r5.xlarge", "m5.large"]
+    cluster.spot["c5.xlarge", "us-east-1a"] = "0.01"
+    writer = SnapshotWriter(cluster, cluster)
+    flags = {"cluster-name": "demo", "expander": "price"}
+    first = plan(writer.kube, writer.aws, Memory(), from_flags(flags), NOW)
+    writer.write(tmp_path / "taken", Moment(flags, NOW))
+    second = planned(tmp_path / "taken")
+    assert (first.increases, first.options, first.groups, first.faults) == (second.increases, second.options, second.groups, second.faults)
+    aws = tmp_path / "taken" / "aws"
+    assert json.loads((aws / "resolved-types.json").read_text()) == {"attributes": "r5.xlarge"}
+    (price,) = json.loads((aws / "spot-price-history.json").read_text())["SpotPriceHistory"]
+    assert price == {"InstanceType": "c5.xlarge", "AvailabilityZone": "us-east-1a", "SpotPrice": "0.01"}
+    assert "excluded" in (aws / "auto-scaling-groups.json").read_text()
 
 
 def test_what_was_remembered_is_in_the_snapshot(tmp_path: Path) -> None:
