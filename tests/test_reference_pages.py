@@ -189,7 +189,6 @@ def test_the_price_of_the_metrics_follows_from_their_number(page: Path) -> None:
 NODES_STAY = {
     "README.md": "Nodes are not removed.",
     "docs/compatibility.md": "No scan evicts a pod or removes a node yet.",
-    "docs/getting-started.md": "Nodes that the autoscaler added go with their node group.",
     "docs/iam.md": "not used yet",
     "docs/metrics.md": "none is removed yet",
     "docs/design/0002-memory-in-the-cluster.md": "Taints are not written yet, since nodes are not removed yet.",
