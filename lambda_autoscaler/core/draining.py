@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from lambda_autoscaler.core.drain import POD_EXTRA_GRACE, BudgetTracker, DrainContext, PodsToMove, is_long_terminating, pods_to_move
-from lambda_autoscaler.core.marks import begun_at, is_being_deleted, record_of
+from lambda_autoscaler.core.marks import begun_at, is_being_deleted, is_tainted, record_of
 from lambda_autoscaler.core.model import Cluster, DisruptionBudget, Instance, Node, NodeGroup, PodRef, PodSet, PodShape
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.plan import Drain, Eviction, Step
@@ -121,6 +121,8 @@ class _Removal:
 
     def _no_longer_wanted(self) -> str:
         begun = begun_at(self._node)
+        if not is_tainted(self._node):
+            return "somebody took its taint off"
         if begun is None or begun > self._now + CLOCK_TOLERANCE:
             return "when its removal began is not known"
         if self._instance is not None and self._instance.lifecycle.startswith("Detach"):

@@ -24,7 +24,12 @@ PREFER_NO_SCHEDULE: Final = "PreferNoSchedule"
 
 def is_being_deleted(node: Node) -> bool:
     """Whether a removal of the node has begun and is neither finished nor taken back."""
-    return _is_tainted(node) or RECORD_ANNOTATION in node.annotations
+    return is_tainted(node) or RECORD_ANNOTATION in node.annotations
+
+
+def is_tainted(node: Node) -> bool:
+    """Whether the node carries the deletion taint."""
+    return any(taint.key == TO_BE_DELETED_TAINT for taint in node.taints)
 
 
 def begun_at(node: Node) -> float | None:
@@ -72,10 +77,6 @@ def soft_taint_patch(node: Node, wanted: SoftTaint) -> bytes:
         taints.append(Taint(DELETION_CANDIDATE_TAINT, PREFER_NO_SCHEDULE, str(wanted.value)))
     patch = {"metadata": {"resourceVersion": node.resource_version}, "spec": {"taints": [_written(taint) for taint in taints]}}
     return msgspec.json.encode(patch)
-
-
-def _is_tainted(node: Node) -> bool:
-    return any(taint.key == TO_BE_DELETED_TAINT for taint in node.taints)
 
 
 def _without(taints: Iterable[Taint], key: str) -> list[Taint]:
