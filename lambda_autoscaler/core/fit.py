@@ -61,7 +61,7 @@ def _affinity_holds(shape: PodShape, place: Place) -> Misfit | None:
 def _volumes_reachable(shape: PodShape, place: Place) -> Misfit | None:
     for terms in shape.volumes.terms:
         if not terms_hold(terms, place.labels, place.name):
-            return Misfit(Rule.VOLUME, "node(s) had volume node affinity conflict")
+            return Misfit(Rule.VOLUME, "node(s) didn't match PersistentVolume's node affinity")
     return None
 
 

@@ -168,13 +168,14 @@ class PodSet(msgspec.Struct, frozen=True):
 class NodeClass(msgspec.Struct, frozen=True, eq=False):
     """What nodes share as far as any pod of the cluster can tell: the labels that some pod's rules mention (not the hostname), taints.
 
-    One object per distinct class: compared by identity.
+    ``has_hostname`` says whether they carry the hostname label at all. One object per distinct class: compared by identity.
     """
 
     key: int
     labels: Mapping[str, str]
     taints: tuple[Taint, ...]
     unschedulable: bool = False
+    has_hostname: bool = True
 
 
 class NodeCondition(msgspec.Struct, frozen=True):

@@ -15,9 +15,10 @@ from lambda_autoscaler.core.kubernetes import Taint
 from lambda_autoscaler.core.model import HOSTNAME_LABEL, PODS, HostPort, NodeClass, PodShape, Resources
 from lambda_autoscaler.core.needs import ATTACHMENT_PREFIX, Needs, node_rule_labels, resource_names
 from lambda_autoscaler.core.plan import Misfit, Rule
-from lambda_autoscaler.core.topology import Tally, TallyKey, owner_key
+from lambda_autoscaler.core.topology import Tally, TallyKey, has_key, owner_key
 
 _UNLIMITED: Final = 1 << 60
+_CLAIM_IN_USE: Final = "node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already in-use by another pod"
 _ANY_IP: Final = "0.0.0.0"  # noqa: S104 - the wildcard of host ports, nothing is bound
 
 
@@ -174,10 +175,11 @@ class Simulation:
 
     def _class_of(self, facts: NodeFacts) -> NodeClass:
         labels = {key: facts.labels[key] for key in sorted(self._labels & facts.labels.keys())}
-        content = (tuple(labels.items()), facts.taints, facts.unschedulable)
+        named = HOSTNAME_LABEL in facts.labels
+        content = (tuple(labels.items()), facts.taints, facts.unschedulable, named)
         found = self._classes.get(content)
         if found is None:
-            found = NodeClass(len(self._classes), labels, facts.taints, facts.unschedulable)
+            found = NodeClass(len(self._classes), labels, facts.taints, facts.unschedulable, named)
             self._classes[content] = found
         return found
 
@@ -265,7 +267,9 @@ class Simulation:
     def _shortage(self, needs: Needs, free: list[int]) -> Misfit:
         short = (self.resources[index] for index, amount in needs.amounts if free[index] < amount)
         limited = [name for name in short if not name.startswith(ATTACHMENT_PREFIX)]
-        return Misfit(Rule.RESOURCE, ",".join(limited)) if limited else Misfit(Rule.VOLUME_LIMIT)
+        if limited:
+            return Misfit(Rule.RESOURCE, ",".join(limited))
+        return self._exclusive_misfit(needs) or Misfit(Rule.VOLUME_LIMIT)
 
     def _port_misfit(self, needs: Needs, state: NodeState) -> Misfit | None:
         for port in needs.ports:
@@ -274,13 +278,13 @@ class Simulation:
         return None
 
     def _exclusive_misfit(self, needs: Needs) -> Misfit | None:
-        used = next((claim for claim in needs.exclusive if self._exclusive.get(claim)), None)
-        return Misfit(Rule.VOLUME, f"ReadWriteOncePod claim {used} is in use") if used else None
+        used = any(self._exclusive.get(claim) for claim in needs.exclusive)
+        return Misfit(Rule.VOLUME, _CLAIM_IN_USE) if used else None
 
     def _topology_misfit(self, needs: Needs, state: NodeState) -> Misfit | None:
         labels = state.node_class.labels
         for check in needs.spread:
-            if not self._has_key(check.tally, state):
+            if not has_key(state.node_class, check.key):
                 return Misfit(Rule.SPREAD_LABEL, check.key)
             here = state.levels.get(check.tally, 0) if check.hostname else check.tally.domains.get(labels[check.key], 0)
             if here + check.own - check.tally.minimum(check.min_domains) > check.max_skew:
@@ -296,15 +300,12 @@ class Simulation:
         return None
 
     def _affinity_met(self, needs: Needs, state: NodeState) -> bool:
-        if not all(self._has_key(tally, state) for tally in needs.affinity):
+        if not all(has_key(state.node_class, tally.key.topology_key) for tally in needs.affinity):
             return False
         if all(self._here(tally, state) for tally in needs.affinity):
             return True
         # The first pod of a group that selects itself may land anywhere, else it could never start.
         return needs.own_affinity and not any(tally.total for tally in needs.affinity)
-
-    def _has_key(self, tally: Tally, state: NodeState) -> bool:
-        return state.place.hostname is not None if tally.hostname else tally.key.topology_key in state.node_class.labels
 
     def _here(self, tally: Tally, state: NodeState) -> int:
         if tally.hostname:

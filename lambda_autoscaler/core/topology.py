@@ -71,7 +71,7 @@ class Tally:
         """Whether pods on nodes of this class count."""
         found = self._applies.get(node_class)
         if found is None:
-            found = self.hostname or self.key.topology_key in node_class.labels
+            found = has_key(node_class, self.key.topology_key)
             found = found and (self.sees is None or self.sees(node_class))
             self._applies[node_class] = found
         return found
@@ -97,6 +97,11 @@ class Tally:
         return all(selects(selector, shape.namespace, labels) for selector in self.key.selectors)
 
 
+def has_key(node_class: NodeClass, key: str) -> bool:
+    """Whether nodes of this class carry a label; the hostname counts although each has its own."""
+    return node_class.has_hostname if key == HOSTNAME_LABEL else key in node_class.labels
+
+
 def _shift(counter: Counter[_Value], value: _Value, by: int) -> None:
     left = counter[value] + by
     if left:
@@ -111,17 +116,17 @@ def spread_key(shape: PodShape, constraint: SpreadConstraint) -> TallyKey:
         (shape.node_selector, shape.node_terms) if constraint.honor_affinity else None,
         shape.tolerations if constraint.honor_taints else None,
     )
-    keys = tuple(sorted({item.topology_key for item in shape.spread} - {HOSTNAME_LABEL}))
+    keys = tuple(sorted({item.topology_key for item in shape.spread}))
     return TallyKey("spread", constraint.topology_key, (constraint.selector,), keys, rules)
 
 
 def sees_nodes_of(shape: PodShape, constraint: SpreadConstraint) -> Callable[[NodeClass], bool]:
     """Which node classes a spread constraint looks at. Rules that tell single nodes apart do not narrow it: classes do not know names."""
-    keys = tuple({item.topology_key for item in shape.spread} - {HOSTNAME_LABEL})
+    keys = tuple({item.topology_key for item in shape.spread})
     narrowed = constraint.honor_affinity and not looks_at_single_nodes(shape)
 
     def sees(node_class: NodeClass) -> bool:
-        if not all(key in node_class.labels for key in keys):
+        if not all(has_key(node_class, key) for key in keys):
             return False
         if narrowed and not matches_node_rules(shape, Place(node_class)):
             return False
