@@ -48,9 +48,14 @@ class Outcome(msgspec.Struct, frozen=True):
     notices: tuple[Notice, ...] = ()
 
 
-def has_actions(plan: Plan) -> bool:
-    """Whether carrying out the plan writes to AWS."""
+def sizes_groups(plan: Plan) -> bool:
+    """Whether carrying out the plan changes the size of groups before any node is removed."""
     return bool(plan.increases or plan.resize or plan.delete_instances)
+
+
+def has_actions(plan: Plan) -> bool:
+    """Whether carrying out the plan writes anything."""
+    return bool(sizes_groups(plan) or plan.removals or plan.drains or plan.soft_taints)
 
 
 class Actor:

@@ -11,24 +11,28 @@ Why it cannot scale twice. A scan may die at any instruction: Lambda ends it at 
    and decides afresh. After a crash behind the action the request is there, and what it asked for counts as coming. Even with the
    record lost, desired capacity above the registered nodes counts as coming.
 
-What went wrong becomes backoff in memory, then the status ConfigMap, then events: the order of what the next scan needs most.
+What went wrong becomes backoff in memory, then the status ConfigMap, then events: the order of what the next scan needs most. Only then
+does the scan stay for the removals of nodes that are in progress (``removing.py``), for as long as its invocation has time to spare.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 
-from lambda_autoscaler.acting import Actor, Outcome, has_actions, remembered, truthful
+from lambda_autoscaler.acting import Actor, Outcome, has_actions, remembered, sizes_groups, truthful
 from lambda_autoscaler.core.decide import decide
 from lambda_autoscaler.core.kubernetes import ConfigMap
 from lambda_autoscaler.core.memory import Memory
 from lambda_autoscaler.core.observe import build_cluster
 from lambda_autoscaler.core.options import Options
-from lambda_autoscaler.core.plan import Plan
+from lambda_autoscaler.core.plan import Notice, Plan
 from lambda_autoscaler.core.status import format_go_time, status_text
 from lambda_autoscaler.ports import AutoscalerError, Aws, BadInput, Kube, MemoryStore, Telemetry
 from lambda_autoscaler.reading import observe
+from lambda_autoscaler.removal_log import RemovalOutcome, remembered_removals
+from lambda_autoscaler.removing import Remover
+from lambda_autoscaler.tainting import Clock
 
 __all__ = ["Edges", "ScanReport", "observe", "plan", "scan"]
 
@@ -38,23 +42,25 @@ LAST_UPDATED: Final = "cluster-autoscaler.kubernetes.io/last-updated"
 
 
 class Edges(msgspec.Struct, frozen=True):
-    """The outside of a scan."""
+    """The outside of a scan. ``wait`` lets seconds pass while removals of nodes go on."""
 
     kube: Kube
     aws: Aws
     memory: MemoryStore
     telemetry: Telemetry
+    wait: Callable[[float], None]
 
 
 class ScanReport(msgspec.Struct, frozen=True):
     """What a scan came to. ``locked_out`` when another scan held the lock: nothing was read or written. ``failures`` are sentences.
 
-    ``seconds`` is how long it took.
+    ``seconds`` is how long it took, waits for removals in progress not counted.
     """
 
     locked_out: bool = False
     plan: Plan | None = None
     outcome: Outcome = Outcome()
+    removals: RemovalOutcome = RemovalOutcome()
     failures: tuple[str, ...] = ()
     seconds: float = 0.0
 
@@ -66,6 +72,7 @@ class ScanReport(msgspec.Struct, frozen=True):
         return {
             "result": self.plan.result.value,
             "scale_up": scaled,
+            **self.removals.summary(),
             "pending_pods": sum(len(item.pods) for item in self.plan.pods if item.outcome != "schedulable"),
             "healthy": self.plan.healthy,
             "faults": list(self.plan.faults),
@@ -106,25 +113,33 @@ class _Scan:
         self._edges = edges
         self._options = options
         self._now = now
-        self._seconds_left = seconds_left
-        self._seconds_at_start = seconds_left()
+        self._clock = Clock(now, seconds_left(), seconds_left, edges.wait)
         self._failures: list[str] = []
 
     def run(self) -> ScanReport:
         """The four steps, then what people see of them."""
         before = self._load()
-        decided = plan(self._edges.kube, self._edges.aws, before, self._options, self._now)
+        cluster = build_cluster(observe(self._edges.kube, self._edges.aws, self._options), self._options)
+        decided = decide(cluster, before, self._options, self._now)
         for fault in decided.faults:
             self._edges.telemetry.warn(fault)
-        outcome = self._act(decided) if has_actions(decided) else Outcome()
-        self._failures.extend(outcome.failures)
+        remover = Remover(self._edges.kube, self._edges.aws, self._options, self._clock, cluster)
+        outcome = self._act(decided, remover) if has_actions(decided) else Outcome()
         memory = remembered(before, decided, outcome, self._options, self._now)
-        self._try("memory was not saved", lambda: self._edges.memory.save(memory))
+        self._save(remembered_removals(memory, before, decided, remover.log.outcome(), self._now))
         if self._options.write_status_configmap:
             self._try("the status ConfigMap was not written", lambda: self._write_status(decided))
-        self._try("events were not recorded", lambda: self._record(decided, outcome))
-        seconds = self._seconds_at_start - self._seconds_left()
-        report = ScanReport(plan=decided, outcome=outcome, failures=tuple(self._failures), seconds=seconds)
+        self._record((*outcome.notices, *truthful(decided.notices, outcome), *remover.log.take_notices()))
+        seconds = self._clock.now() - self._now
+        if remover.in_progress:
+            remover.go_on()
+            self._save(remembered_removals(memory, before, decided, remover.log.outcome(), self._now))
+            self._record(remover.log.take_notices())
+        removals = remover.log.outcome(remover.in_progress)
+        failures = (*outcome.failures, *removals.failures, *self._failures)
+        return self._told(ScanReport(plan=decided, outcome=outcome, removals=removals, failures=failures, seconds=seconds), decided)
+
+    def _told(self, report: ScanReport, decided: Plan) -> ScanReport:
         for failure in report.failures:
             self._edges.telemetry.warn(failure)
         self._edges.telemetry.scanned(decided, report.summary())
@@ -138,10 +153,16 @@ class _Scan:
             self._edges.telemetry.warn(f"{fault}; memory is rebuilt: all waiting times start now")
             return Memory(last_scale_up=self._now)
 
-    def _act(self, decided: Plan) -> Outcome:
+    def _act(self, decided: Plan, remover: Remover) -> Outcome:
         self._edges.memory.save(decided.memory)
         self._edges.telemetry.planned(decided)
-        return Actor(self._edges.aws, self._options, self._seconds_left).carry_out(decided)
+        actor = Actor(self._edges.aws, self._options, self._clock.seconds_left)
+        outcome = actor.carry_out(decided) if sizes_groups(decided) else Outcome()
+        remover.begin(decided)
+        return outcome
+
+    def _save(self, memory: Memory) -> None:
+        self._try("memory was not saved", lambda: self._edges.memory.save(memory))
 
     def _try(self, what: str, step: Callable[[], None]) -> None:
         try:
@@ -160,12 +181,11 @@ class _Scan:
         }
         self._edges.kube.write_config_map(namespace, name, msgspec.json.encode(manifest))
 
-    def _record(self, decided: Plan, outcome: Outcome) -> None:
-        notices = (*outcome.notices, *truthful(decided.notices, outcome))
+    def _record(self, notices: Sequence[Notice]) -> None:
         if len(notices) > MAX_EVENTS:
             self._failures.append(f"{len(notices) - MAX_EVENTS} of {len(notices)} events were left out of this scan")
         if notices:
-            self._edges.kube.record(notices[:MAX_EVENTS], self._now)
+            self._try("events were not recorded", lambda: self._edges.kube.record(notices[:MAX_EVENTS], self._clock.now()))
 
 
 def _status_in(config_map: bytes | None) -> str:

@@ -78,4 +78,4 @@ def _wired() -> tuple[Edges, Options]:
     http = KubeHttp(eks_connection(aws.describe_cluster(), EksToken(aws.client("sts"), options.cluster_name)))
     telemetry = PowertoolsTelemetry(logger, options, os.environ.get("POWERTOOLS_METRICS_NAMESPACE") or DEFAULT_NAMESPACE)
     kube = KubeClient(http, record_duplicates=options.record_duplicated_events)
-    return Edges(kube, aws, ConfigMapMemory(http, options.namespace), telemetry), options
+    return Edges(kube, aws, ConfigMapMemory(http, options.namespace), telemetry, time.sleep), options

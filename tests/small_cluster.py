@@ -118,7 +118,7 @@ class SmallCluster:
 
     def scan(self, **flags: str) -> ScanReport:
         """One scan under flags, underscores for dashes."""
-        return scan(Edges(self, self, self, self), options(**flags), NOW, "test/1", lambda: 60.0)
+        return scan(Edges(self, self, self, self, lambda _seconds: None), options(**flags), NOW, "test/1", lambda: 60.0)
 
     # --- ports.Kube ---
 

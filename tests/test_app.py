@@ -160,7 +160,7 @@ class World:
         self.seconds_left = 60.0
 
     def scan(self, now: float = NOW) -> ScanReport:
-        edges = Edges(self.kube, self.aws, self.store, Lines(self.journal))
+        edges = Edges(self.kube, self.aws, self.store, Lines(self.journal), lambda _seconds: None)
         return scan(edges, self.options, now, "test/1", lambda: self.seconds_left)
 
     def reasons(self) -> set[str]:

@@ -1,6 +1,7 @@
 """Playing a story: the simulated clock advances from one scan or step to the next, and every scan is the product's own ``app.scan``."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import msgspec
 
@@ -8,10 +9,10 @@ from lambda_autoscaler.app import Edges, ScanReport, scan
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.plan import Plan
 from lambda_autoscaler.sim.journal import Entry, Happening
-from lambda_autoscaler.sim.scenario import Scaling, Scenario
+from lambda_autoscaler.sim.scenario import Scenario
 from lambda_autoscaler.sim.world import World
 
-INVOCATION_SECONDS = 60.0
+INVOCATION_SECONDS = 55.0
 
 
 class SimTelemetry:
@@ -92,26 +93,24 @@ def play(scenario: Scenario, options: Options, before_scan: Callable[[World], No
     """
     world, telemetry = World(scenario.world), SimTelemetry()
     start = world.now
-    edges = Edges(world.kube, world.aws, world.memory, telemetry)
+    edges = Edges(world.kube, world.aws, world.memory, telemetry, world.advance)
+    options = msgspec.structs.replace(options, scan_interval=min(options.scan_interval, scenario.scan_interval))
     scans: list[ScanEntry] = []
-    for offset, step in _programme(scenario):
+    for step in scenario.steps:
+        world.agenda.after(step.at, partial(world.scale, step.namespace, step.deployment, step.replicas))
+    for offset in _scan_times(scenario):
         world.advance(start + offset - world.now)
-        if step is not None:
-            world.scale(step.namespace, step.deployment, step.replicas)
-            continue
         before_scan(world)
-        report = scan(edges, options, world.now, f"scan-{len(scans)}", lambda: INVOCATION_SECONDS)
-        scans.append(ScanEntry(world.now, report))
+        ends = world.now + INVOCATION_SECONDS
+        scans.append(ScanEntry(world.now, scan(edges, options, world.now, f"scan-{len(scans)}", partial(_seconds_until, ends, world))))
     world.advance(max(0.0, start + scenario.duration - world.now))
     return Trace(start, world.now, tuple(world.journal), tuple(scans), tuple(telemetry.warnings))
 
 
-def _programme(scenario: Scenario) -> list[tuple[float, Scaling | None]]:
-    """Steps and scans (None) in order; a step comes before a scan of the same instant."""
-    scans: list[tuple[float, Scaling | None]] = []
-    offset = 0.0
-    while offset <= scenario.duration:
-        scans.append((offset, None))
-        offset += scenario.scan_interval
-    steps: list[tuple[float, Scaling | None]] = [(step.at, step) for step in scenario.steps]
-    return sorted(steps + scans, key=lambda item: (item[0], item[1] is None))
+def _seconds_until(instant: float, world: World) -> float:
+    return instant - world.now
+
+
+def _scan_times(scenario: Scenario) -> list[float]:
+    """When the scans begin, in seconds after the start. What somebody does at the same instant comes first."""
+    return [number * scenario.scan_interval for number in range(int(scenario.duration // scenario.scan_interval) + 1)]
