@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from lambda_autoscaler import questions
+from lambda_autoscaler.core.memory import Memory
 from lambda_autoscaler.core.plan import Plan
 from lambda_autoscaler.ports import Refused
 from tests.core.wire import owned, pod
-from tests.small_cluster import TAGS, SmallCluster, group, instance_type, options, waiting
+from tests.small_cluster import NOW, TAGS, ZONE, SmallCluster, group, instance_type, options, waiting
 
 
 def increases(plan: Plan) -> dict[str, int]:
@@ -296,6 +297,31 @@ def test_nodes_in_trouble_stop_everything_as_far_as_the_flags_say() -> None:
     assert not cluster.plan().healthy
     assert grown(cluster, ok_total_unready_count="4") == {"a": 1}
     assert grown(cluster, max_total_unready_percentage="100") == {"a": 1}
+
+
+@pytest.mark.parametrize("ready", [None, "False"])
+def test_a_cluster_without_ready_nodes_is_left_alone_only_if_asked_for(ready: str | None) -> None:
+    cluster = SmallCluster(group("a"), pods=waiting(1))
+    if ready is not None:
+        node = cluster.add_node("n1", taints=[{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}])
+        node["status"]["conditions"][0]["status"] = ready
+    assert grown(cluster) == {"a": 1}
+    plan = cluster.plan(scale_up_from_zero="false")
+    assert plan.increases == ()
+    assert [notice.reason for notice in plan.notices] == ["ClusterUnhealthy"]
+    cluster.add_node("n2")
+    cluster.objects["pods"] += waiting(1, cpu="1900m")
+    assert grown(cluster, scale_up_from_zero="false") == {"a": 1}
+
+
+@pytest.mark.parametrize(("flags", "given_up"), [({}, ()), ({"force_delete_unregistered_nodes": "true"}, (("a", ("i-lost",)),))])
+def test_instances_that_never_registered_are_given_up_below_the_minimum_only_if_asked_for(
+    flags: dict[str, str], given_up: tuple[object, ...]
+) -> None:
+    cluster = SmallCluster(group("a", sizes=(1, 1, 3)))
+    cluster.asgs[0]["Instances"] = [{"InstanceId": "i-lost", "AvailabilityZone": ZONE}]
+    cluster.memory = Memory(unregistered_since={"i-lost": NOW - 3600})
+    assert cluster.plan(**flags).delete_instances == given_up
 
 
 @pytest.mark.parametrize(("flag", "seconds"), [({}, 300.0), ({"initial_node_group_backoff_duration": "1m"}, 60.0)])

@@ -46,6 +46,9 @@ from lambda_autoscaler.core.totals import totals_of
 
 def decide(cluster: Cluster, memory: Memory, options: Options, now: float) -> Plan:
     """What to do about the cluster at ``now`` (seconds since the epoch), and why. Nothing is done here."""
+    if not options.scale_up_from_zero and (empty := _emptiness(cluster, options)):
+        notice = status_notice(options, "Warning", "ClusterUnhealthy", empty)
+        return Plan(ScaleUpResult.NOT_NEEDED, notices=(notice,), memory=memory, faults=cluster.faults, totals=totals_of(cluster))
     found, memory = templates(cluster, memory, options, now)
     health = assess(cluster, memory, options, now)
     memory = msgspec.structs.replace(health.memory, last_scan=now)
@@ -70,6 +73,14 @@ def decide(cluster: Cluster, memory: Memory, options: Options, now: float) -> Pl
     scan = _Scan(cluster, options, now, health, found)
     plan = scan.run(plan)
     return scan.with_minimum_sizes(plan) if options.enforce_node_group_min_size else plan
+
+
+def _emptiness(cluster: Cluster, options: Options) -> str:
+    """What makes the cluster one that ``--scale-up-from-zero=false`` leaves alone, nothing otherwise."""
+    if not cluster.nodes:
+        return "Cluster has no nodes."
+    ready = any(readiness(node, options).ready and not node.unschedulable for node in cluster.nodes)
+    return "" if ready else "Cluster has no ready nodes."
 
 
 class _Scan:

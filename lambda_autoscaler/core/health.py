@@ -74,7 +74,7 @@ def assess(cluster: Cluster, memory: Memory, options: Options, now: float) -> He
     memory, failed, unfulfilled = _creation_errors(classes, memory, options, now)
     memory, resize = _incorrect_sizes(classes, memory, options, now)
     groups = {name: _judged(item, memory, options, now) for name, item in classes.items()}
-    overdue = tuple(_overdue(item) for item in classes.values() if item.group.id not in dict(unfulfilled))
+    overdue = tuple(_overdue(item, options) for item in classes.values() if item.group.id not in dict(unfulfilled))
     return Health(
         groups=groups,
         healthy=_cluster_is_healthy(cluster, options, now),
@@ -232,8 +232,10 @@ def _cluster_is_healthy(cluster: Cluster, options: Options, now: float) -> bool:
     return not (unready > options.ok_total_unready_count and unready > options.max_total_unready_percentage / 100 * len(cluster.nodes))
 
 
-def _overdue(item: GroupHealth) -> tuple[str, tuple[str, ...]]:
-    """Instances that never became nodes and may be given up without going below the group's minimum."""
+def _overdue(item: GroupHealth, options: Options) -> tuple[str, tuple[str, ...]]:
+    """Instances that never became nodes and may be given up: not below the group's minimum, unless the settings say so."""
+    if options.force_delete_unregistered_nodes:
+        return item.group.id, item.long_unregistered
     allowed = max(0, item.group.desired - item.group.minimum)
     return item.group.id, item.long_unregistered[:allowed]
 
