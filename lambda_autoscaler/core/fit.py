@@ -93,6 +93,14 @@ def _mentions_one_node(terms: NodeTerms) -> bool:
     return any(term.names or any(item.key == HOSTNAME_LABEL for item in term.labels) for term in terms)
 
 
+def mentioned_nodes(shape: PodShape) -> set[str]:
+    """Names and hostnames that the pod's own node rules mention, to ask for or to avoid."""
+    found = {value for key, value in shape.node_selector if key == HOSTNAME_LABEL}
+    for term in shape.node_terms or ():
+        found.update(*(item.values for item in term.names), *(item.values for item in term.labels if item.key == HOSTNAME_LABEL))
+    return found
+
+
 def named_nodes(shape: PodShape) -> frozenset[str] | None:
     """Names of the only nodes that can do, when every term of the pod's node affinity names them; None when it is open."""
     names: set[str] = set()
@@ -104,11 +112,17 @@ def named_nodes(shape: PodShape) -> frozenset[str] | None:
     return frozenset(names) if shape.node_terms else None
 
 
-def mentioned_labels(shape: PodShape) -> set[str]:
-    """Label keys of nodes that the pod's rules look at, the hostname aside."""
+def selected_labels(shape: PodShape) -> set[str]:
+    """Label keys of nodes whose value the pod's rules ask for."""
     keys = {key for key, _ in shape.node_selector}
     for terms in (shape.node_terms or (), *shape.volumes.terms):
         keys.update(item.key for term in terms for item in term.labels)
+    return keys
+
+
+def mentioned_labels(shape: PodShape) -> set[str]:
+    """Label keys of nodes that the pod's rules look at, for their value or as topology, the hostname aside."""
+    keys = selected_labels(shape)
     keys.update(item.topology_key for item in shape.spread)
     keys.update(item.topology_key for item in (*shape.affinity, *shape.anti_affinity))
     keys.discard(HOSTNAME_LABEL)

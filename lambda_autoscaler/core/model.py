@@ -168,14 +168,16 @@ class PodSet(msgspec.Struct, frozen=True):
 class NodeClass(msgspec.Struct, frozen=True, eq=False):
     """What nodes share as far as any pod of the cluster can tell: the labels that some pod's rules mention (not the hostname), taints.
 
-    ``has_hostname`` says whether they carry the hostname label at all. One object per distinct class: compared by identity.
+    ``hostname`` is None without that label. It and ``name`` are "" unless a pod that spreads names this very node in its own rules: then
+    the node is a class of its own. One object per distinct class: compared by identity.
     """
 
     key: int
     labels: Mapping[str, str]
     taints: tuple[Taint, ...]
     unschedulable: bool = False
-    has_hostname: bool = True
+    hostname: str | None = ""
+    name: str = ""
 
 
 class NodeCondition(msgspec.Struct, frozen=True):

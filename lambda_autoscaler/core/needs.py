@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from lambda_autoscaler.core.fit import looks_at_single_nodes, mentioned_labels, named_nodes
+from lambda_autoscaler.core.fit import looks_at_single_nodes, mentioned_labels, mentioned_nodes, named_nodes, selected_labels
 from lambda_autoscaler.core.model import HOSTNAME_LABEL, PODS, PodShape
 from lambda_autoscaler.core.topology import Tally, TallyKey, match_key, owner_key, sees_nodes_of, selects_shape, spread_key
 
@@ -97,6 +97,16 @@ def resource_names(shapes: "list[PodShape]") -> tuple[str, ...]:
     return (*first, *sorted(names - set(first)))
 
 
+def selected_node_labels(shapes: "list[PodShape]") -> frozenset[str]:
+    """Node labels whose value any of the shapes asks for."""
+    return frozenset(key for shape in shapes for key in selected_labels(shape))
+
+
 def node_rule_labels(shapes: "list[PodShape]") -> frozenset[str]:
     """Node labels that any of the shapes looks at, the hostname aside."""
     return frozenset(key for shape in shapes for key in mentioned_labels(shape)) - {HOSTNAME_LABEL}
+
+
+def single_nodes(shapes: "list[PodShape]") -> frozenset[str]:
+    """Names and hostnames of the nodes that must be told apart: a spread counts only over nodes that the pod's own rules allow."""
+    return frozenset(name for shape in shapes if shape.spread for name in mentioned_nodes(shape))

@@ -8,55 +8,16 @@ of that are values. The peer's counterpart is its cluster snapshot with ``Fork``
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-import msgspec
-
 from lambda_autoscaler.core.fit import PREDICATES, VOLUME_PREDICATES, Place, first_misfit
-from lambda_autoscaler.core.kubernetes import Taint
-from lambda_autoscaler.core.model import HOSTNAME_LABEL, PODS, HostPort, NodeClass, PodShape, Resources
-from lambda_autoscaler.core.needs import ATTACHMENT_PREFIX, Needs, node_rule_labels, resource_names
+from lambda_autoscaler.core.model import HOSTNAME_LABEL, PODS, HostPort, NodeClass, PodShape
+from lambda_autoscaler.core.needs import ATTACHMENT_PREFIX, Needs, node_rule_labels, resource_names, selected_node_labels, single_nodes
+from lambda_autoscaler.core.node_state import NodeFacts, NodeState
 from lambda_autoscaler.core.plan import Misfit, Rule
 from lambda_autoscaler.core.topology import Tally, TallyKey, has_key, owner_key
 
 _UNLIMITED: Final = 1 << 60
 _CLAIM_IN_USE: Final = "node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already in-use by another pod"
 _ANY_IP: Final = "0.0.0.0"  # noqa: S104 - the wildcard of host ports, nothing is bound
-
-
-class NodeFacts(msgspec.Struct, frozen=True):
-    """A node to simulate with: labels (with the hostname, if it has one), taints, allocatable amounts and what is on it."""
-
-    labels: Mapping[str, str]
-    taints: tuple[Taint, ...]
-    allocatable: Resources
-    pods: tuple[tuple[PodShape, int], ...] = ()
-    name: str = ""
-    unschedulable: bool = False
-    attach_limits: Mapping[str, int] = {}
-
-
-class NodeState:
-    """``count`` nodes in the same state.
-
-    ``free`` is per resource index, ``load`` pods per shape, ``levels`` pods per hostname tally. ``pool`` marks nodes that belong together,
-    such as the new ones of an estimation.
-    """
-
-    __slots__ = ("count", "free", "levels", "load", "node_class", "place", "pool", "ports", "turn")
-
-    def __init__(self, place: Place, free: list[int], count: int) -> None:
-        self.place = place
-        self.node_class = place.node_class
-        self.free = free
-        self.count = count
-        self.load: dict[PodShape, int] = {}
-        self.levels: dict[Tally, int] = {}
-        self.ports: tuple[HostPort, ...] = ()
-        self.turn = 0
-        self.pool: object = None
-
-    def condition(self) -> tuple[object, ...]:
-        """What two states must share to be one."""
-        return (self.place, tuple(self.free), frozenset(self.load.items()), self.ports)
 
 
 class Simulation:
@@ -69,6 +30,8 @@ class Simulation:
         self.by_class: dict[NodeClass, list[NodeState]] = {}
         self._index = {name: index for index, name in enumerate(self.resources)}
         self._labels = node_rule_labels(known)
+        self._single = {None, "", *single_nodes(known)}
+        self._selected = selected_node_labels(known)
         self._classes: dict[object, NodeClass] = {}
         self._needs: dict[PodShape, Needs] = {}
         self._tallies: dict[TallyKey, Tally] = {}
@@ -79,7 +42,8 @@ class Simulation:
         self._exclusive: dict[str, int] = {}
         self._journal: list[Callable[[], None]] | None = None
         self._turn = 0
-        self._guards = list(dict.fromkeys(owner_key(term) for shape in known for term in shape.anti_affinity))
+        guards = dict.fromkeys(owner_key(term) for shape in known for term in shape.anti_affinity)
+        self._guarded = {key: Tally(TallyKey("match", key.topology_key, key.selectors), None) for key in guards}
 
     # --- nodes ---
 
@@ -175,13 +139,20 @@ class Simulation:
 
     def _class_of(self, facts: NodeFacts) -> NodeClass:
         labels = {key: facts.labels[key] for key in sorted(self._labels & facts.labels.keys())}
-        named = HOSTNAME_LABEL in facts.labels
-        content = (tuple(labels.items()), facts.taints, facts.unschedulable, named)
+        hostname, name = (seen if seen in self._single else "" for seen in (facts.labels.get(HOSTNAME_LABEL), facts.name))
+        content = (tuple(labels.items()), facts.taints, facts.unschedulable, hostname, name)
         found = self._classes.get(content)
         if found is None:
-            found = NodeClass(len(self._classes), labels, facts.taints, facts.unschedulable, named)
+            found = NodeClass(len(self._classes), labels, facts.taints, facts.unschedulable, hostname, name or "")
             self._classes[content] = found
         return found
+
+    def sight(self, facts: NodeFacts) -> tuple[object, ...]:
+        """All that pods can tell of a new node. A zone that no pod asks for and that has no nodes yet is like any other such zone."""
+        node_class = self._class_of(facts)
+        known = {item for placed, count in self._nodes.items() if count for item in placed.labels.items()}
+        labels = tuple((key, value if key in self._selected or (key, value) in known else "") for key, value in node_class.labels.items())
+        return (labels, node_class.taints, node_class.unschedulable, facts.allocatable, facts.pods)
 
     # --- shapes ---
 
@@ -200,10 +171,10 @@ class Simulation:
         self._needs[shape] = needs
         needs.adds = [tally for tally in self._tallies.values() if tally.counts(shape)]
         needs.ask(self._tally)
-        for key in self._guards:
+        for key in self._guarded:
             if key.selectors[0].namespaces is None or shape.namespace in key.selectors[0].namespaces:
                 tally = self._tally(key, None)
-                if Tally(TallyKey("match", key.topology_key, key.selectors), None).counts(shape):
+                if self._guarded[key].counts(shape):
                     needs.guards.append(tally)
         needs.settle()
         return needs

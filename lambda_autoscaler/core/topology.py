@@ -11,9 +11,9 @@ from typing import TypeVar
 
 import msgspec
 
-from lambda_autoscaler.core.fit import Place, looks_at_single_nodes, matches_node_rules
+from lambda_autoscaler.core.fit import Place, matches_node_rules
 from lambda_autoscaler.core.labels import selects
-from lambda_autoscaler.core.model import HOSTNAME_LABEL, AffinityTerm, NodeClass, PodSelector, PodShape, SpreadConstraint
+from lambda_autoscaler.core.model import HOSTNAME_LABEL, AffinityTerm, Labels, NodeClass, PodSelector, PodShape, SpreadConstraint
 from lambda_autoscaler.core.taints import untolerated
 
 _Value = TypeVar("_Value", str, int)
@@ -36,7 +36,7 @@ class TallyKey(msgspec.Struct, frozen=True):
 class Tally:
     """Pods per domain of one rule; mutable, and never seen outside a simulation."""
 
-    __slots__ = ("_applies", "counts_nodes", "domains", "hostname", "key", "levels", "nodes", "sees", "total")
+    __slots__ = ("_applies", "_counted", "counts_nodes", "domains", "hostname", "key", "levels", "nodes", "sees", "total")
 
     def __init__(self, key: TallyKey, sees: Callable[[NodeClass], bool] | None) -> None:
         self.key = key
@@ -48,6 +48,7 @@ class Tally:
         self.levels: Counter[int] = Counter()
         self.total = 0
         self._applies: dict[NodeClass, bool] = {}
+        self._counted: dict[tuple[str, Labels], bool] = {}
 
     def minimum(self, min_domains: int) -> int:
         """Fewest pods in any domain; 0 while there are fewer domains than asked for."""
@@ -89,17 +90,22 @@ class Tally:
 
     def counts(self, shape: PodShape) -> bool:
         """Whether a pod of this shape is one of those the rule looks at."""
-        labels = dict(shape.labels)
         if self.key.kind == "owner":
             return any(owner_key(term) == self.key for term in shape.anti_affinity)
         if self.key.kind == "spread" and shape.terminating:
             return False
-        return all(selects(selector, shape.namespace, labels) for selector in self.key.selectors)
+        told_by = (shape.namespace, shape.labels)
+        found = self._counted.get(told_by)
+        if found is None:
+            labels = dict(shape.labels)
+            found = all(selects(selector, shape.namespace, labels) for selector in self.key.selectors)
+            self._counted[told_by] = found
+        return found
 
 
 def has_key(node_class: NodeClass, key: str) -> bool:
     """Whether nodes of this class carry a label; the hostname counts although each has its own."""
-    return node_class.has_hostname if key == HOSTNAME_LABEL else key in node_class.labels
+    return node_class.hostname is not None if key == HOSTNAME_LABEL else key in node_class.labels
 
 
 def _shift(counter: Counter[_Value], value: _Value, by: int) -> None:
@@ -121,14 +127,13 @@ def spread_key(shape: PodShape, constraint: SpreadConstraint) -> TallyKey:
 
 
 def sees_nodes_of(shape: PodShape, constraint: SpreadConstraint) -> Callable[[NodeClass], bool]:
-    """Which node classes a spread constraint looks at. Rules that tell single nodes apart do not narrow it: classes do not know names."""
+    """Which node classes a spread constraint looks at."""
     keys = tuple({item.topology_key for item in shape.spread})
-    narrowed = constraint.honor_affinity and not looks_at_single_nodes(shape)
 
     def sees(node_class: NodeClass) -> bool:
         if not all(has_key(node_class, key) for key in keys):
             return False
-        if narrowed and not matches_node_rules(shape, Place(node_class)):
+        if constraint.honor_affinity and not matches_node_rules(shape, Place(node_class, node_class.name, node_class.hostname)):
             return False
         return not (constraint.honor_taints and untolerated(node_class.taints, shape.tolerations))
 

@@ -16,7 +16,8 @@ def random_pod(seed: int) -> Manifest:
     labels = {"app": choose.choice(APPS), "hash": choose.choice("xy")}
     resources = {"requests": {"cpu": choose.choice(("50m", "600m", "1700m")), "memory": choose.choice(("64Mi", "1500Mi"))}}
     spec: Manifest = {"containers": [{"name": "main", "image": "app", "resources": resources}], "terminationGracePeriodSeconds": 0}
-    for constrain in choose.sample(_CONSTRAINTS, choose.choice((1, 1, 2, 2, 3))):
+    chosen = choose.sample(_CONSTRAINTS, choose.choice((1, 1, 2, 2, 3)))
+    for constrain in sorted(chosen, key=_CONSTRAINTS.index):
         constrain(choose, spec)
     if "volumes" in spec:
         namespace = "default"
@@ -51,7 +52,12 @@ def _init_containers(choose: random.Random, spec: Manifest) -> None:
 
 
 def _pod_level_resources(choose: random.Random, spec: Manifest) -> None:
-    spec["resources"] = {"requests": {"cpu": choose.choice(("7", "7900m")), "memory": choose.choice(("8Gi", "20Gi"))}}
+    requests = {"cpu": choose.choice(("1700m", "7", "12")), "memory": choose.choice(("3Gi", "20Gi"))}
+    spec["resources"] = {"requests": requests}
+    # The API server takes no pod that asks for less than its containers together.
+    spec.pop("initContainers", None)
+    del spec["containers"][1:]
+    _main(spec)["resources"]["requests"] |= {"cpu": "100m", "memory": "100Mi"}
 
 
 def _overhead(_: random.Random, spec: Manifest) -> None:
@@ -194,9 +200,9 @@ _CONSTRAINTS: tuple[Callable[[random.Random, Manifest], None], ...] = (
     _big,
     _several_containers,
     _init_containers,
+    _other_resources,
     _pod_level_resources,
     _overhead,
-    _other_resources,
     _host_port,
     _node_selector,
     _node_affinity,

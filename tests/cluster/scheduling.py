@@ -10,11 +10,12 @@ from typing import Any
 from lambda_autoscaler.core.decode import decode_objects
 from lambda_autoscaler.core.explain import upstream_reasons
 from lambda_autoscaler.core.model import Cluster, PodShape
+from lambda_autoscaler.core.node_state import NodeFacts
 from lambda_autoscaler.core.observe import build_cluster
 from lambda_autoscaler.core.observed import Observed
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.plan import Misfit
-from lambda_autoscaler.core.simulation import NodeFacts, Simulation
+from lambda_autoscaler.core.simulation import Simulation
 from lambda_autoscaler.core.template import cluster_shapes
 from lambda_autoscaler.edge.kube import KubeClient
 from lambda_autoscaler.edge.kube_http import Connection, KubeHttp
@@ -80,7 +81,7 @@ class Api:
 
     def verdict(self, pod: Manifest) -> Verdict:
         """Wait until the scheduler has bound the pod or said why not."""
-        seen = wait_for(f"a verdict on {pod['metadata']['name']}", lambda: self.read(pod), _is_judged, _VERDICT_SECONDS)
+        seen = wait_for(f"a verdict on {pod['metadata']['name']}", lambda: self.read(pod), _is_judged, _VERDICT_SECONDS, pause=0.005)
         return Verdict(seen, seen["spec"].get("nodeName", ""), _refusal(seen))
 
     def judge(self, pod: Manifest) -> Verdict:

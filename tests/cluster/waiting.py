@@ -9,8 +9,10 @@ _POLL_SECONDS = 0.1
 Seen = TypeVar("Seen")
 
 
-def wait_for(what: str, look: Callable[[], Seen], wanted: Callable[[Seen], bool], seconds: float) -> Seen:
-    """Look until ``wanted`` and return what was seen; TimeoutError with the last look after ``seconds``."""
+def wait_for(
+    what: str, look: Callable[[], Seen], wanted: Callable[[Seen], bool], seconds: float, *, pause: float = _POLL_SECONDS
+) -> Seen:
+    """Look every ``pause`` seconds until ``wanted`` and return what was seen; TimeoutError with the last look after ``seconds``."""
     deadline = time.monotonic() + seconds
     while True:
         seen = look()
@@ -18,4 +20,4 @@ def wait_for(what: str, look: Callable[[], Seen], wanted: Callable[[Seen], bool]
             return seen
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {seconds:.0f} s for {what}; last seen: {seen}")
-        time.sleep(_POLL_SECONDS)
+        time.sleep(pause)
