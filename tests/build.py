@@ -27,8 +27,8 @@ from lambda_autoscaler.core.model import (
     SpreadConstraint,
     Template,
 )
+from lambda_autoscaler.core.node_state import NodeFacts
 from lambda_autoscaler.core.options import Options
-from lambda_autoscaler.core.simulation import NodeFacts
 
 NOW = 1_800_000_000.0
 LONG_AGO = NOW - 3600.0

@@ -19,6 +19,7 @@ from lambda_autoscaler.core.increases import joined, with_requests
 from lambda_autoscaler.core.memory import Memory
 from lambda_autoscaler.core.minimum import to_minimum
 from lambda_autoscaler.core.model import Cluster, Node, PodRef, PodSet, PodShape, Template
+from lambda_autoscaler.core.node_state import NodeFacts, NodeState
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.pending import FreeCapacity, are_all_new, is_expendable, old_enough, place_on_free_capacity
 from lambda_autoscaler.core.plan import (
@@ -39,7 +40,7 @@ from lambda_autoscaler.core.readiness import readiness
 from lambda_autoscaler.core.salvo import Round, left_over, rounds
 from lambda_autoscaler.core.scale_down import Candidate, ScaleDownInput, survey, with_survey
 from lambda_autoscaler.core.scale_up import ScaleUpDecision, ScaleUpInput
-from lambda_autoscaler.core.simulation import NodeFacts, NodeState, Simulation
+from lambda_autoscaler.core.simulation import Simulation
 from lambda_autoscaler.core.template import cluster_shapes, templates
 from lambda_autoscaler.core.totals import totals_of
 
@@ -162,7 +163,8 @@ class _Scan:
         )
 
     def _input(self, waiting: tuple[PodSet, ...] = ()) -> ScaleUpInput:
-        nodes = [(node.labels, node.capacity) for node in self.cluster.nodes]
+        replaced = {name for item in self.health.groups.values() if item.upcoming for name in item.not_started}
+        nodes = [(node.labels, node.capacity) for node in self.cluster.nodes if node.name not in replaced]
         coming = [
             (self.templates[name].labels, self.templates[name].capacity)
             for name, item in self.health.groups.items()

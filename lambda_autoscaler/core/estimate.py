@@ -11,9 +11,10 @@ import msgspec
 
 from lambda_autoscaler.core.model import CPU, HOSTNAME_LABEL, MEMORY, PodShape, Template
 from lambda_autoscaler.core.needs import Amounts, Needs
+from lambda_autoscaler.core.node_state import NodeFacts, NodeState
 from lambda_autoscaler.core.placement import Placed, candidates, place_anywhere, place_one_by_one
 from lambda_autoscaler.core.plan import Rule
-from lambda_autoscaler.core.simulation import NodeFacts, NodeState, Simulation
+from lambda_autoscaler.core.simulation import Simulation
 
 NO_LIMIT: Final = 0
 
@@ -162,6 +163,7 @@ class _Packing:
             return False
         newest = self._new_node()
         if self.simulation.misfit(needs, newest) is not None:
+            self._open = {newest: None, **self._open}
             return False
         self._put(needs, newest, 1)
         return True

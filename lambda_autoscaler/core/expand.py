@@ -58,11 +58,15 @@ Expander = Callable[[Sequence[Option], ExpanderInput], Choice]
 def waste(option: Option) -> float:
     """Unused share of CPU and of memory of the new nodes, added up; DaemonSets and every other resource do not count."""
     capacity = dict(option.template.capacity)
+    used = {CPU: 0, MEMORY: 0}
+    for shape, count in option.placed.items():
+        for resource, amount in shape.requests:
+            if resource in used:
+                used[resource] += amount * count
     total = 0.0
     for resource in (CPU, MEMORY):
         available = capacity.get(resource, 0) * option.nodes
-        used = sum(shape.request(resource) * count for shape, count in option.placed.items())
-        total += (available - used) / available if available else 0.0
+        total += (available - used[resource]) / available if available else 0.0
     return total
 
 

@@ -1,5 +1,6 @@
 """Which waiting pods may ask for nodes (behaviour specification, section 2.2 to 2.4, and step 22 of section 1.2)."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -14,6 +15,7 @@ from lambda_autoscaler.core.units import DurationError, parse_duration
 DELAY_ANNOTATION: Final = "cluster-autoscaler.kubernetes.io/pod-scale-up-delay"
 NEW_POD_GRACE: Final = 2.0
 NEW_GPU_POD_GRACE: Final = 30.0
+TURNS: Final = 8
 
 
 def is_expendable(shape: PodShape, options: Options) -> bool:
@@ -30,19 +32,43 @@ class FreeCapacity(msgspec.Struct, frozen=True):
 
 
 def place_on_free_capacity(simulation: Simulation, waiting: Sequence[PodSet]) -> FreeCapacity:
-    """Place what fits on nodes that exist or are coming, higher priorities first. Placements stay."""
-    placed: list[PodSet] = []
-    left: list[PodSet] = []
+    """Place what fits on nodes that exist or are coming, higher priorities first. Placements stay.
+
+    The peer takes pods of equal priority in random order. Shapes of equal priority take turns here, each in proportion to its pods: what
+    fits then is what fits most often there.
+    """
+    fitting = {item.shape: 0 for item in waiting}
+    pods = {item.shape: item.pods for item in waiting}
     by_node: dict[str, tuple[PodSet, ...]] = {}
-    for pod_set in sorted(waiting, key=lambda item: -(item.shape.priority or 0)):
-        fitting = 0
-        for state, number in place_anywhere(simulation, simulation.needs(pod_set.shape), len(pod_set.pods)):
-            part = PodSet(pod_set.shape, pod_set.pods[fitting : fitting + number])
+    refused: set[PodShape] = set()
+    for shape, portion in _in_turn(waiting):
+        if shape in refused:
+            continue
+        before = fitting[shape]
+        for state, number in place_anywhere(simulation, simulation.needs(shape), portion):
+            done = fitting[shape]
+            part = PodSet(shape, pods[shape][done : done + number])
             by_node[state.place.name] = (*by_node.get(state.place.name, ()), part)
-            fitting += number
-        placed.extend(_part(pod_set, pod_set.pods[:fitting]))
-        left.extend(_part(pod_set, pod_set.pods[fitting:]))
+            fitting[shape] = done + number
+        if fitting[shape] - before < portion:
+            refused.add(shape)
+    placed = [part for item in waiting for part in _part(item, item.pods[: fitting[item.shape]])]
+    left = [part for item in waiting for part in _part(item, item.pods[fitting[item.shape] :])]
     return FreeCapacity(tuple(placed), tuple(left), by_node)
+
+
+def _in_turn(waiting: Sequence[PodSet]) -> list[tuple[PodShape, int]]:
+    """Shapes in portions of their pods, the highest priority first, those of equal priority by turns; a shape on its own has one turn."""
+    rivals = Counter(item.shape.priority or 0 for item in waiting)
+    portions: list[tuple[int, float, PodShape, int]] = []
+    for item in waiting:
+        priority, total = item.shape.priority or 0, len(item.pods)
+        turns = min(total, TURNS) if rivals[priority] > 1 else 1
+        for turn in range(turns):
+            number = total * (turn + 1) // turns - total * turn // turns
+            portions.append((-priority, (turn + 0.5) / turns, item.shape, number))
+    portions.sort(key=lambda portion: portion[:2])
+    return [(shape, number) for _, _, shape, number in portions]
 
 
 def _part(pod_set: PodSet, pods: tuple[PodRef, ...]) -> list[PodSet]:

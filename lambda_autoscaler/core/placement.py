@@ -9,8 +9,9 @@ from typing import Final
 
 from lambda_autoscaler.core.model import HOSTNAME_LABEL, NodeClass
 from lambda_autoscaler.core.needs import Needs
+from lambda_autoscaler.core.node_state import NodeState
 from lambda_autoscaler.core.plan import Rule
-from lambda_autoscaler.core.simulation import NodeState, Simulation
+from lambda_autoscaler.core.simulation import Simulation
 from lambda_autoscaler.core.topology import Tally
 
 # Refusals that all nodes of a class share, unless they speak of the hostname.

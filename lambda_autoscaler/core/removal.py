@@ -4,8 +4,9 @@ from collections.abc import Collection, Sequence
 
 from lambda_autoscaler.core.kubernetes import Taint
 from lambda_autoscaler.core.model import HOSTNAME_LABEL, TO_BE_DELETED_TAINT, PodSet
+from lambda_autoscaler.core.node_state import NodeFacts, NodeState
 from lambda_autoscaler.core.placement import candidates, place_anywhere
-from lambda_autoscaler.core.simulation import NodeFacts, NodeState, Simulation
+from lambda_autoscaler.core.simulation import Simulation
 
 Arrivals = list[tuple[str, PodSet]]
 

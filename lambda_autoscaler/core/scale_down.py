@@ -14,11 +14,12 @@ from lambda_autoscaler.core.health import Health
 from lambda_autoscaler.core.marks import is_being_deleted
 from lambda_autoscaler.core.memory import Memory
 from lambda_autoscaler.core.model import Cluster, GroupOptions, Node, NodeGroup, PodSet
+from lambda_autoscaler.core.node_state import NodeState
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.plan import NodeOutcome, Unremovable
 from lambda_autoscaler.core.readiness import readiness
 from lambda_autoscaler.core.removal import Arrivals, simulate_removal
-from lambda_autoscaler.core.simulation import NodeState, Simulation
+from lambda_autoscaler.core.simulation import Simulation
 from lambda_autoscaler.core.utilization import Utilization, utilization
 
 DISABLED_ANNOTATION: Final = "cluster-autoscaler.kubernetes.io/scale-down-disabled"

@@ -7,10 +7,11 @@ import msgspec
 
 from lambda_autoscaler.core.backoff import is_backed_off
 from lambda_autoscaler.core.balance import are_similar, balance
-from lambda_autoscaler.core.estimate import WaitingPods, estimate, node_limit, template_facts
+from lambda_autoscaler.core.estimate import Estimate, WaitingPods, estimate, node_limit, template_facts
 from lambda_autoscaler.core.expand import ExpanderInput, Option, choose, waste
 from lambda_autoscaler.core.health import Health, status_notice
 from lambda_autoscaler.core.model import NodeGroup, PodSet, PodShape, Template
+from lambda_autoscaler.core.node_state import NodeFacts
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.plan import Increase, Misfit, Notice, OptionSummary, Rule, ScaleUpResult
 from lambda_autoscaler.core.quota import CLUSTER_WIDE, Quota, usage
@@ -68,12 +69,15 @@ def scale_up(simulation: Simulation, given: ScaleUpInput) -> ScaleUpDecision:
     groups = waiting_groups(given.waiting)
     skipped = {group.id: reason for group in given.groups if (reason := skip_reason(group, given)) is not None}
     valid = [group for group in given.groups if group.id not in skipped]
+    looks = _Looks(simulation, groups)
     hosts: dict[str, list[WaitingPods]] = {}
     refusals: Refusals = {item.shape: {} for item in groups}
     for group in valid:
-        hosts[group.id] = _hostable(simulation, group, groups, given, refusals)
+        hosts[group.id], refused = looks.hosted(template_facts(given.templates[group.id], group.id))
+        for shape, misfit in refused.items():
+            refusals[shape][group.id] = misfit
     helped = frozenset(item.shape for hosted in hosts.values() for item in hosted)
-    options = [option for group in valid if hosts[group.id] and (option := _option(simulation, group, hosts, given)) is not None]
+    options = [option for group in valid if hosts[group.id] and (option := _option(looks, group, hosts, given)) is not None]
     decision = ScaleUpDecision(result=ScaleUpResult.NO_OPTIONS, skipped=skipped, refusals=refusals, helped=helped)
     if not options:
         return decision
@@ -104,35 +108,56 @@ def skip_reason(group: NodeGroup, given: ScaleUpInput) -> Misfit | None:
     return Misfit(Rule.QUOTA, f'"{CLUSTER_WIDE}", resources: {", ".join(exceeded)}') if exceeded else None
 
 
-def _hostable(
-    simulation: Simulation, group: NodeGroup, groups: Sequence[WaitingPods], given: ScaleUpInput, refusals: Refusals
-) -> list[WaitingPods]:
-    """The equivalence groups of which one pod runs on a new node of the group; the others' reasons go into ``refusals``."""
-    hosted: list[WaitingPods] = []
-    with simulation.attempt():
-        state = simulation.add(template_facts(given.templates[group.id], group.id))
-        for item in groups:
-            misfit = simulation.misfit(simulation.needs(item.shape), state)
-            if misfit is None:
-                hosted.append(item)
-            else:
-                refusals[item.shape][group.id] = misfit
-    return hosted
+class _Looks:
+    """What waiting pods make of new nodes. Groups whose nodes no pod can tell apart are looked at once."""
+
+    def __init__(self, simulation: Simulation, groups: Sequence[WaitingPods]) -> None:
+        self.simulation = simulation
+        self._groups = groups
+        self._hosted: dict[object, tuple[list[WaitingPods], dict[PodShape, Misfit]]] = {}
+        self._packed: dict[object, Estimate] = {}
+
+    def hosted(self, facts: NodeFacts) -> tuple[list[WaitingPods], dict[PodShape, Misfit]]:
+        """The equivalence groups of which one pod runs on a new node, and the first reason of each of the others."""
+        sight = self.simulation.sight(facts)
+        if sight not in self._hosted:
+            self._hosted[sight] = self._judge(facts)
+        return self._hosted[sight]
+
+    def packed(self, facts: NodeFacts, limit: int) -> Estimate:
+        """The estimate for a new node, of which at most ``limit`` may be added."""
+        sight = self.simulation.sight(facts)
+        if (sight, limit) not in self._packed:
+            self._packed[sight, limit] = estimate(self.simulation, facts, self.hosted(facts)[0], limit)
+        return self._packed[sight, limit]
+
+    def _judge(self, facts: NodeFacts) -> tuple[list[WaitingPods], dict[PodShape, Misfit]]:
+        hosted: list[WaitingPods] = []
+        refused: dict[PodShape, Misfit] = {}
+        with self.simulation.attempt():
+            state = self.simulation.add(facts)
+            for item in self._groups:
+                misfit = self.simulation.misfit(self.simulation.needs(item.shape), state)
+                if misfit is None:
+                    hosted.append(item)
+                else:
+                    refused[item.shape] = misfit
+        return hosted, refused
 
 
-def _option(simulation: Simulation, group: NodeGroup, hosts: Mapping[str, list[WaitingPods]], given: ScaleUpInput) -> Option | None:
+def _option(looks: _Looks, group: NodeGroup, hosts: Mapping[str, list[WaitingPods]], given: ScaleUpInput) -> Option | None:
     options = given.options
     template = given.templates[group.id]
     similar = _similar(group, hosts, given)
     room = sum(max(0, item.maximum - item.desired) for item in (group, *similar)) or -1
     in_cluster = 0
     if options.max_nodes_total:
-        in_cluster = options.max_nodes_total - simulation.size()
+        in_cluster = options.max_nodes_total - looks.simulation.size()
         in_cluster = in_cluster if in_cluster > 0 else -1
     limit = node_limit(options.max_nodes_per_scaleup, room, in_cluster)
     if limit < 0:
         return None
-    found = estimate(simulation, template_facts(template, group.id), hosts[group.id], limit)
+    found = looks.packed(template_facts(template, group.id), limit)
     if not found.nodes or not found.pods:
         return None
     return Option(group.id, found.nodes, found.placed, template, tuple(item.id for item in similar))

@@ -14,10 +14,11 @@ from lambda_autoscaler.core.decode import decode_objects
 from lambda_autoscaler.core.explain import unschedulable_message
 from lambda_autoscaler.core.model import CPU, Cluster, Node, PodSet, PodShape
 from lambda_autoscaler.core.needs import Needs
+from lambda_autoscaler.core.node_state import NodeFacts
 from lambda_autoscaler.core.observe import build_cluster
 from lambda_autoscaler.core.observed import Observed
 from lambda_autoscaler.core.options import Options
-from lambda_autoscaler.core.simulation import NodeFacts, Simulation
+from lambda_autoscaler.core.simulation import Simulation
 from lambda_autoscaler.sim.cluster import ClusterState
 from lambda_autoscaler.sim.pods import PodKey
 

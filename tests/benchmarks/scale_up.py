@@ -14,9 +14,10 @@ from lambda_autoscaler.core.decide import decide
 from lambda_autoscaler.core.estimate import WaitingPods, estimate
 from lambda_autoscaler.core.memory import Memory
 from lambda_autoscaler.core.model import Cluster
+from lambda_autoscaler.core.node_state import NodeFacts
 from lambda_autoscaler.core.pending import place_on_free_capacity
 from lambda_autoscaler.core.plan import Plan
-from lambda_autoscaler.core.simulation import NodeFacts, Simulation
+from lambda_autoscaler.core.simulation import Simulation
 from tests.benchmarks.workloads import Size, busy, diverse, empty_group, full_nodes
 from tests.build import NOW, facts, options, rs, shape
 

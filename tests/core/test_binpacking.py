@@ -6,8 +6,9 @@ import pytest
 
 from lambda_autoscaler.core.estimate import Estimate, WaitingPods, estimate, node_limit, order_by_size
 from lambda_autoscaler.core.model import HostPort, PodShape
+from lambda_autoscaler.core.node_state import NodeFacts
 from lambda_autoscaler.core.placement import place_anywhere
-from lambda_autoscaler.core.simulation import NodeFacts, Simulation
+from lambda_autoscaler.core.simulation import Simulation
 from tests.build import MIB, facts, rs, shape, spread, term
 
 ZONE = "topology.kubernetes.io/zone"

@@ -4,9 +4,10 @@ import pytest
 
 from lambda_autoscaler.core.kubernetes import Toleration
 from lambda_autoscaler.core.model import AffinityTerm, HostPort, NodeTerm, PodShape, Requirement, VolumeNeed
+from lambda_autoscaler.core.node_state import NodeFacts
 from lambda_autoscaler.core.placement import place_anywhere
 from lambda_autoscaler.core.plan import Misfit, Rule
-from lambda_autoscaler.core.simulation import NodeFacts, Simulation
+from lambda_autoscaler.core.simulation import Simulation
 from tests.build import facts, selector, shape, spread, taint, term
 
 ZONE = "topology.kubernetes.io/zone"

@@ -8,8 +8,9 @@ from lambda_autoscaler.core.decide import decide
 from lambda_autoscaler.core.estimate import WaitingPods, estimate
 from lambda_autoscaler.core.memory import Memory
 from lambda_autoscaler.core.model import HOSTNAME_LABEL, ZONE_LABEL, Cluster, HostPort, PodSet, PodShape
+from lambda_autoscaler.core.node_state import NodeState
 from lambda_autoscaler.core.placement import place_anywhere, place_one_by_one
-from lambda_autoscaler.core.simulation import NodeState, Simulation
+from lambda_autoscaler.core.simulation import Simulation
 from lambda_autoscaler.core.units import format_resource, parse_resource
 from tests.build import NOW, cloud, cluster, facts, managed, node, options, rs, shape, spread, term, waiting
 
