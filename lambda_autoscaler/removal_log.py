@@ -12,6 +12,7 @@ from lambda_autoscaler.core.memory import Memory
 from lambda_autoscaler.core.model import Node
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.plan import Drain, Eviction, Notice, Plan, Removal
+from lambda_autoscaler.core.removal_words import beginning
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -131,15 +132,6 @@ class RemovalLog:
 
     def _on_status(self, kind: str, reason: str, message: str) -> None:
         self._notices.append(status_notice(self._options, kind, reason, message))
-
-
-def beginning(removal: Removal) -> str:
-    """What operators of the Cluster Autoscaler look for when a node goes."""
-    if removal.reason == "empty":
-        return f'Scale-down: removing empty node "{removal.node}"'
-    used = f"{removal.resource} {removal.utilization:.4g}"
-    pods = ",".join(name.partition("/")[2] for name in removal.moves)
-    return f"Scale-down: removing node {removal.node}, utilization: {{{used}}}, pods to reschedule: {pods}"
 
 
 def _reason_of(reason: str) -> str:

@@ -15,6 +15,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.plan import GroupStatus, Plan, Rule, Unremovable
+from lambda_autoscaler.core.removal_words import beginning
 from lambda_autoscaler.core.scale_up import MAX_SHAPES_PER_CONTROLLER
 
 PREFIX: Final = "cluster_autoscaler_"
@@ -42,9 +43,11 @@ class PowertoolsTelemetry:
         self._namespace = namespace
 
     def planned(self, plan: Plan) -> None:
-        """The line that operators of the Cluster Autoscaler look for."""
+        """The lines that operators of the Cluster Autoscaler look for."""
         if plan.increases:
             self._logger.info(final_plan(plan))
+        for removal in plan.removals:
+            self._logger.info(beginning(removal))
 
     def warn(self, sentence: str) -> None:
         """A warning line."""
@@ -99,6 +102,7 @@ def cluster_metrics(plan: Plan, summary: Mapping[str, object], options: Options)
         **{f"skipped_scale_events_count_up_{reason}": number for reason, number in _skipped(plan).items()},
         "unneeded_nodes_count": float(sum(node.unneeded_since is not None for node in plan.nodes)),
         **_unremovable(plan),
+        **_removals(summary),
         "errors_total": float(len(failures)) if isinstance(failures, list) else 0.0,
         "function_duration_seconds_main": _number(summary.get("seconds")),
         **_activities(plan),
@@ -153,6 +157,18 @@ def _unremovable(plan: Plan) -> dict[str, float]:
     return {
         "scale_down_in_cooldown": float(cooling),
         **{f"unremovable_nodes_count_{reason}": float(number) for reason, number in reasons.items()},
+    }
+
+
+def _removals(summary: Mapping[str, object]) -> dict[str, float]:
+    """What became of removals; upstream's labels are part of the names."""
+    removed, active = summary.get("removed"), summary.get("removals_in_progress")
+    reasons = Counter(item["reason"] for item in removed) if isinstance(removed, list) else Counter[str]()
+    return {
+        **{f"scaled_down_nodes_total_{reason}": float(number) for reason, number in reasons.items()},
+        "pending_node_deletions": float(len(active)) if isinstance(active, list) else 0.0,
+        "evicted_pods_total_succeeded": _number(summary.get("evicted_pods")),
+        "evicted_pods_total_failed": _number(summary.get("refused_evictions")),
     }
 
 
