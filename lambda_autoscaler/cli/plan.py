@@ -13,6 +13,7 @@ from lambda_autoscaler.core.explain import GroupRow, counted, group_rows, plan_j
 from lambda_autoscaler.core.observe import build_cluster
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.plan import Plan
+from lambda_autoscaler.core.removal_words import node_lines
 
 ABSENT = "-"
 _COLUMNS = (
@@ -46,7 +47,7 @@ def decision(source: Source) -> Decision:
 
 def has_work(plan: Plan) -> bool:
     """Whether carrying the plan out would change anything."""
-    return bool(plan.increases or plan.removals or plan.resize or plan.delete_instances)
+    return bool(plan.increases or plan.removals or plan.drains or plan.resize or plan.delete_instances)
 
 
 def show(screen: Screen, decided: Decision, output: str) -> None:
@@ -76,6 +77,7 @@ def _show_table(screen: Screen, decided: Decision) -> None:
         screen.copyable(scale_up_line(plan.increases), style="bold")
     elif not has_work(plan):
         screen.line("Nothing to do.")
+    _show_nodes(screen, node_lines(plan, decided.scene.now))
     for fault in plan.faults:
         screen.line(fault, mark="✗")
 
@@ -94,6 +96,14 @@ def _show_sentences(screen: Screen, plan: Plan) -> None:
         screen.line(f"{counted(len(names), 'instance')} of {short_name(group)} never became a node: {', '.join(names)}", mark="▼")
     for group, desired in plan.resize:
         screen.line(f"{short_name(group)}: desired capacity is set right, to {desired}", mark="▼")
+
+
+def _show_nodes(screen: Screen, lines: list[str]) -> None:
+    if lines:
+        screen.line()
+    for line in screen.cut(lines):
+        screen.line(line, style="dim")
+    screen.announce_cut(lines, "line about nodes")
 
 
 def _cells(row: GroupRow) -> tuple[str, ...]:

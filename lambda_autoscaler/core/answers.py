@@ -8,6 +8,7 @@ import msgspec
 from lambda_autoscaler.core.explain import counted, outcome_text, plain_reason, short_name, upstream_reasons, workload_name
 from lambda_autoscaler.core.model import CPU, MEMORY, PODS, Cluster, Node, PodRef, PodShape
 from lambda_autoscaler.core.plan import GroupStatus, Increase, Misfit, PendingPods, Plan
+from lambda_autoscaler.core.removal_words import drain_text, stay_text
 from lambda_autoscaler.core.units import format_duration, format_resource
 
 YES, NO, UP, DOWN, NOTE = "✓", "✗", "▲", "▼", " "
@@ -98,8 +99,19 @@ def explain_node(scene: Scene, name: str) -> Answer | None:
         moves = f", {counted(len(removal.moves), 'pod')} to move" if removal.moves else ""
         reasons.append(Reason(DOWN, "removed", f"{removal.reason}{moves}"))
     else:
-        reasons.append(Reason(YES, "stays", "the plan does not remove it"))
+        reasons.append(_fate(scene, name))
     return Answer(f"node {name} · {group} · {_readiness(node)} · {counted(pods, 'pod')}", tuple(reasons))
+
+
+def _fate(scene: Scene, name: str) -> Reason:
+    """What becomes of a node whose removal does not begin now."""
+    drain = next((item for item in scene.plan.drains if item.node == name), None)
+    if drain is not None:
+        return Reason(DOWN, "leaves", drain_text(drain, scene.now))
+    outcome = next((item for item in scene.plan.nodes if item.node == name), None)
+    if outcome is None:
+        return Reason(YES, "stays", "the plan does not remove it")
+    return Reason(YES, "stays", stay_text(outcome, scene.now))
 
 
 def _readiness(node: Node) -> str:

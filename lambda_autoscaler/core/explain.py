@@ -228,6 +228,10 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "healthy": plan.healthy,
         "scale_up": [{"group": item.group, "from": item.current, "to": item.target, "max": item.maximum} for item in plan.increases],
         "scale_down": [_removal_json(item) for item in plan.removals],
+        "removals_in_progress": [
+            {"node": item.node, "group": item.group, "step": item.step.value, "why": item.why, "until": item.until} for item in plan.drains
+        ],
+        "nodes": [msgspec.to_builtins(outcome) for outcome in plan.nodes],
         "delete_instances": [{"group": group, "instances": list(names)} for group, names in plan.delete_instances],
         "resize": [{"group": group, "to": desired} for group, desired in plan.resize],
         "options": [msgspec.to_builtins(option) for option in plan.options],

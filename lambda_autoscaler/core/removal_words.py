@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from lambda_autoscaler.core.plan import Drain, NodeOutcome, Removal, Step, Unremovable
+from lambda_autoscaler.core.plan import Drain, NodeOutcome, Plan, Removal, Step, Unremovable
 from lambda_autoscaler.core.units import format_duration
 
 _STAYS: Final[Mapping[Unremovable, str]] = {
@@ -59,6 +59,14 @@ def stay_text(outcome: NodeOutcome, now: float) -> str:
     if outcome.until > now:
         text = f"{text}: {format_duration(round(outcome.until - now))} left"
     return text
+
+
+def node_lines(plan: Plan, now: float) -> list[str]:
+    """A line for each node that stays or is on its way out; ``now`` in seconds since the epoch."""
+    leaving = [f"{drain.node}: {drain_text(drain, now)}" for drain in plan.drains]
+    known = {drain.node for drain in plan.drains}
+    staying = [f"{item.node} stays: {stay_text(item, now)}" for item in plan.nodes if item.reason is not None and item.node not in known]
+    return leaving + staying
 
 
 def drain_text(drain: Drain, now: float) -> str:
