@@ -57,7 +57,7 @@ class TutorialCluster:
         *,
         progress: Progress = lambda _: None,
         manifest_filter: Callable[[dict[str, Any]], dict[str, Any] | None] = lambda manifest: manifest,
-        settings: dict[str, str] | None = None,
+        settings: dict[str, Any] | None = None,
     ) -> None:
         self._binaries = binaries
         self._progress = progress
