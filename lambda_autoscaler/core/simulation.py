@@ -6,18 +6,22 @@ of that are values. The peer's counterpart is its cluster snapshot with ``Fork``
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from lambda_autoscaler.core.fit import PREDICATES, VOLUME_PREDICATES, Place, first_misfit
 from lambda_autoscaler.core.model import HOSTNAME_LABEL, PODS, HostPort, NodeClass, PodShape
 from lambda_autoscaler.core.needs import ATTACHMENT_PREFIX, Needs, node_rule_labels, resource_names, selected_node_labels, single_nodes
 from lambda_autoscaler.core.node_state import NodeFacts, NodeState
 from lambda_autoscaler.core.plan import Misfit, Rule
-from lambda_autoscaler.core.topology import Tally, TallyKey, has_key, owner_key
+from lambda_autoscaler.core.topology import Census, Tally, TallyKey, has_key, owner_key
 
 _UNLIMITED: Final = 1 << 60
 _CLAIM_IN_USE: Final = "node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already in-use by another pod"
 _ANY_IP: Final = "0.0.0.0"  # noqa: S104 - the wildcard of host ports, nothing is bound
+
+
+_Undo = tuple[Any, ...]
+"""A call that undoes one change: a method and its arguments."""
 
 
 class Simulation:
@@ -35,15 +39,15 @@ class Simulation:
         self._classes: dict[object, NodeClass] = {}
         self._needs: dict[PodShape, Needs] = {}
         self._tallies: dict[TallyKey, Tally] = {}
-        self._nodes: dict[NodeClass, int] = {}
-        self._counting: dict[bool, list[Tally]] = {True: [], False: []}
+        self._census = Census()
+        self._counting: list[Tally] = []
         self._rules: dict[object, int] = {}
         self._static: dict[tuple[int, int], tuple[Misfit | None, Misfit | None]] = {}
         self._exclusive: dict[str, int] = {}
-        self._journal: list[Callable[[], None]] | None = None
+        self._journal: list[_Undo] | None = None
         self._turn = 0
         guards = dict.fromkeys(owner_key(term) for shape in known for term in shape.anti_affinity)
-        self._guarded = {key: Tally(TallyKey("match", key.topology_key, key.selectors), None) for key in guards}
+        self._guarded = {key: Tally(TallyKey("match", key.topology_key, key.selectors), None, self._census) for key in guards}
 
     # --- nodes ---
 
@@ -60,7 +64,7 @@ class Simulation:
 
     def size(self) -> int:
         """Number of nodes."""
-        return sum(self._nodes.values())
+        return sum(self._census.nodes.values())
 
     def remove(self, state: NodeState) -> None:
         """Take the nodes of a state away, with their pods."""
@@ -84,7 +88,7 @@ class Simulation:
         self.states.append(taker)
         self.by_class[taker.node_class].append(taker)
         if self._journal is not None:
-            self._journal.append(lambda: self._take_back(giver, taker))
+            self._journal.append((self._take_back, giver, taker))
 
     def _take_back(self, giver: NodeState, taker: NodeState) -> None:
         giver.count += taker.count
@@ -95,7 +99,7 @@ class Simulation:
         other.count += state.count
         self._drop(state)
         if self._journal is not None:
-            self._journal.append(lambda: self._unmerge(state, other))
+            self._journal.append((self._unmerge, state, other))
 
     def _unmerge(self, state: NodeState, other: NodeState) -> None:
         other.count -= state.count
@@ -107,13 +111,13 @@ class Simulation:
         self.by_class.setdefault(state.node_class, []).append(state)
         self._count_nodes(state.node_class, state.count)
         if self._journal is not None:
-            self._journal.append(lambda: self._forget(state))
+            self._journal.append((self._forget, state))
 
     def _forget(self, state: NodeState) -> None:
         self._drop(state)
         self._count_nodes(state.node_class, -state.count)
         if self._journal is not None:
-            self._journal.append(lambda: self._append(state))
+            self._journal.append((self._append, state))
 
     def _drop(self, state: NodeState) -> None:
         for states in (self.states, self.by_class[state.node_class]):
@@ -123,14 +127,10 @@ class Simulation:
                 states.remove(state)
 
     def _count_nodes(self, node_class: NodeClass, count: int) -> None:
-        """Tell the tallies: those over hostnames of every node, those over other keys when a class of nodes appears or is gone."""
-        before = self._nodes.get(node_class, 0)
-        after = self._nodes[node_class] = before + count
-        for tally in self._counting[True]:
-            tally.add_nodes(node_class, count)
-        if not before or not after:
-            for tally in self._counting[False]:
-                tally.add_nodes(node_class, 1 if after else -1)
+        """Count nodes, and tell the tallies when a class of nodes has appeared or gone."""
+        if self._census.change(node_class, count):
+            for tally in self._counting:
+                tally.add_class(node_class, 1 if count > 0 else -1)
 
     def _capacity(self, name: str, amounts: Mapping[str, int], facts: NodeFacts) -> int:
         if name.startswith(ATTACHMENT_PREFIX):
@@ -150,7 +150,7 @@ class Simulation:
     def sight(self, facts: NodeFacts) -> tuple[object, ...]:
         """All that pods can tell of a new node. A zone that no pod asks for and that has no nodes yet is like any other such zone."""
         node_class = self._class_of(facts)
-        known = {item for placed, count in self._nodes.items() if count for item in placed.labels.items()}
+        known = {item for placed, count in self._census.nodes.items() if count for item in placed.labels.items()}
         labels = tuple((key, value if key in self._selected or (key, value) in known else "") for key, value in node_class.labels.items())
         return (labels, node_class.taints, node_class.unschedulable, facts.allocatable, facts.pods)
 
@@ -182,13 +182,13 @@ class Simulation:
     def _tally(self, key: TallyKey, sees: Callable[[NodeClass], bool] | None) -> Tally:
         tally = self._tallies.get(key)
         if tally is None:
-            tally = Tally(key, sees)
+            tally = Tally(key, sees, self._census)
             self._tallies[key] = tally
-            if tally.counts_nodes:
-                self._counting[tally.hostname].append(tally)
-            for node_class, count in self._nodes.items():
-                if count:
-                    tally.add_nodes(node_class, count if tally.hostname else 1)
+            if tally.counts_nodes and not tally.hostname:
+                self._counting.append(tally)
+                for node_class, count in self._census.nodes.items():
+                    if count:
+                        tally.add_class(node_class, 1)
             counted = {shape: needs for shape, needs in self._needs.items() if tally.counts(shape)}
             for needs in counted.values():
                 needs.adds.append(tally)
@@ -317,7 +317,7 @@ class Simulation:
         for tally in needs.adds:
             self._count(tally, state, number)
         if self._journal is not None:
-            self._journal.append(lambda: self.place(needs, state, -number))
+            self._journal.append((self.place, needs, state, -number))
 
     def _take_ports(self, needs: Needs, state: NodeState, left: int) -> None:
         others = tuple(port for port in state.ports if port not in needs.ports)
@@ -344,7 +344,7 @@ class Attempt:
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
-        self._outer: list[Callable[[], None]] | None = None
+        self._outer: list[_Undo] | None = None
         self._kept = False
 
     def keep(self) -> None:
@@ -359,8 +359,8 @@ class Attempt:
     def __exit__(self, *_: object) -> None:
         done, self._simulation._journal = self._simulation._journal or [], None
         if not self._kept:
-            for undo in reversed(done):
-                undo()
+            for undo, *arguments in reversed(done):
+                undo(*arguments)
         elif self._outer is not None:
             self._outer.extend(done)
         self._simulation._journal = self._outer

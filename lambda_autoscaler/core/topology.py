@@ -33,12 +33,47 @@ class TallyKey(msgspec.Struct, frozen=True):
     node_rules: tuple[object, ...] = ()
 
 
+class Census:
+    """How many nodes of each class there are; ``version`` grows with every change."""
+
+    __slots__ = ("nodes", "version")
+
+    def __init__(self) -> None:
+        self.nodes: dict[NodeClass, int] = {}
+        self.version = 0
+
+    def change(self, node_class: NodeClass, count: int) -> bool:
+        """Count nodes of a class in (or out, when negative); says whether the class has just appeared or gone."""
+        before = self.nodes.get(node_class, 0)
+        self.nodes[node_class] = before + count
+        self.version += 1
+        return not before or not before + count
+
+
 class Tally:
-    """Pods per domain of one rule; mutable, and never seen outside a simulation."""
+    """Pods per domain of one rule; mutable, and never seen outside a simulation.
 
-    __slots__ = ("_applies", "_counted", "counts_nodes", "domains", "hostname", "key", "levels", "nodes", "sees", "total")
+    ``levels`` are the numbers of nodes by the pods on them, for a rule over hostnames; nodes without such a pod are not in it.
+    """
 
-    def __init__(self, key: TallyKey, sees: Callable[[NodeClass], bool] | None) -> None:
+    __slots__ = (
+        "_applies",
+        "_census",
+        "_counted",
+        "_seen",
+        "counts_nodes",
+        "domains",
+        "hostname",
+        "key",
+        "levels",
+        "nodes",
+        "sees",
+        "total",
+    )
+
+    def __init__(self, key: TallyKey, sees: Callable[[NodeClass], bool] | None, census: Census) -> None:
+        self._census = census
+        self._seen = (-1, 0)
         self.key = key
         self.hostname = key.topology_key == HOSTNAME_LABEL
         self.sees = sees
@@ -52,20 +87,23 @@ class Tally:
 
     def minimum(self, min_domains: int) -> int:
         """Fewest pods in any domain; 0 while there are fewer domains than asked for."""
-        domains = sum(self.levels.values()) if self.hostname else len(self.nodes)
+        domains = self._nodes_seen() if self.hostname else len(self.nodes)
         if domains < min_domains or not domains:
             return 0
         if self.hostname:
-            return min(self.levels)
+            return 0 if domains > sum(self.levels.values()) else min(self.levels)
         return min(self.domains.get(value, 0) for value in self.nodes)
 
-    def add_nodes(self, node_class: NodeClass, count: int) -> None:
-        """Take ``count`` empty nodes of a class into account (negative: forget them)."""
-        if not self.counts_nodes or not self.applies(node_class):
-            return
-        if self.hostname:
-            _shift(self.levels, 0, count)
-        else:
+    def _nodes_seen(self) -> int:
+        version, number = self._seen
+        if version != self._census.version:
+            number = sum(count for node_class, count in self._census.nodes.items() if count and self.applies(node_class))
+            self._seen = (self._census.version, number)
+        return number
+
+    def add_class(self, node_class: NodeClass, count: int) -> None:
+        """Take a class of nodes into account that has appeared (1) or gone (-1), for a rule over another key than the hostname."""
+        if self.applies(node_class):
             _shift(self.nodes, node_class.labels[self.key.topology_key], count)
 
     def applies(self, node_class: NodeClass) -> bool:
@@ -85,8 +123,10 @@ class Tally:
         if not self.hostname:
             _shift(self.domains, node_class.labels[self.key.topology_key], per_node * nodes)
         elif self.counts_nodes:
-            _shift(self.levels, level, -nodes)
-            _shift(self.levels, level + per_node, nodes)
+            if level:
+                _shift(self.levels, level, -nodes)
+            if level + per_node:
+                _shift(self.levels, level + per_node, nodes)
 
     def counts(self, shape: PodShape) -> bool:
         """Whether a pod of this shape is one of those the rule looks at."""
