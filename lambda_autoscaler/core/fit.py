@@ -13,7 +13,9 @@ from lambda_autoscaler.core.labels import terms_hold
 from lambda_autoscaler.core.model import HOSTNAME_LABEL, NodeClass, NodeTerms, PodShape
 from lambda_autoscaler.core.plan import Misfit, Rule
 from lambda_autoscaler.core.taints import untolerated
+from lambda_autoscaler.core.volumes import NO_VOLUME
 
+_OTHER_VOLUME: Final = "node(s) didn't match PersistentVolume's node affinity"
 _UNSCHEDULABLE_TAINT: Final = "node.kubernetes.io/unschedulable"
 
 
@@ -61,7 +63,7 @@ def _affinity_holds(shape: PodShape, place: Place) -> Misfit | None:
 def _volumes_reachable(shape: PodShape, place: Place) -> Misfit | None:
     for terms in shape.volumes.terms:
         if not terms_hold(terms, place.labels, place.name):
-            return Misfit(Rule.VOLUME, "node(s) didn't match PersistentVolume's node affinity")
+            return Misfit(Rule.VOLUME, NO_VOLUME if terms in shape.volumes.unbound else _OTHER_VOLUME)
     return None
 
 

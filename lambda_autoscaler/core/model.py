@@ -79,11 +79,13 @@ class HostPort(msgspec.Struct, frozen=True):
 class VolumeNeed(msgspec.Struct, frozen=True):
     """What a pod's volumes demand of a node, resolved from claims, volumes and storage classes.
 
-    ``terms`` are node selectors that must all hold (one per volume). ``fault`` is the scheduler's sentence when no node can do, else "".
-    ``exclusive`` are claims that only one pod may use (ReadWriteOncePod). ``attachments`` are (CSI driver, number of volumes).
+    ``terms`` are node selectors that must all hold (one per volume); those of claims without a volume are in ``unbound`` too. ``fault`` is
+    the scheduler's sentence when no node can do, else "". ``exclusive`` are claims that only one pod may use (ReadWriteOncePod).
+    ``attachments`` are (CSI driver, number of volumes).
     """
 
     terms: tuple[NodeTerms, ...] = ()
+    unbound: tuple[NodeTerms, ...] = ()
     fault: str = ""
     exclusive: tuple[str, ...] = ()
     attachments: tuple[tuple[str, int], ...] = ()

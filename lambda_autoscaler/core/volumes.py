@@ -23,6 +23,7 @@ ZONE_LABELS: Final = (
     "failure-domain.beta.kubernetes.io/region",
 )
 UNBOUND_IMMEDIATE: Final = "pod has unbound immediate PersistentVolumeClaims"
+NO_VOLUME: Final = "node(s) didn't find available persistent volumes to bind"
 NO_PROVISIONER: Final = "kubernetes.io/no-provisioner"
 _DEFAULT_CLASS: Final = "storageclass.kubernetes.io/is-default-class"
 
@@ -44,6 +45,7 @@ class _ClaimNeed(msgspec.Struct, frozen=True):
 def volume_need(namespace: str, claim_names: Sequence[str], volumes: Volumes) -> VolumeNeed:
     """What the named claims of a pod demand together; the first fault wins."""
     terms: list[NodeTerms] = []
+    unbound: list[NodeTerms] = []
     exclusive: list[str] = []
     drivers: Counter[str] = Counter()
     for name in claim_names:
@@ -54,11 +56,13 @@ def volume_need(namespace: str, claim_names: Sequence[str], volumes: Volumes) ->
         if need.fault:
             return VolumeNeed(fault=need.fault)
         terms.extend(need.terms)
+        if not claim.spec.volume_name:
+            unbound.extend(need.terms)
         if "ReadWriteOncePod" in (claim.spec.access_modes or ()):
             exclusive.append(f"{namespace}/{name}")
         if need.driver:
             drivers[need.driver] += 1
-    return VolumeNeed(terms=tuple(terms), exclusive=tuple(exclusive), attachments=tuple(sorted(drivers.items())))
+    return VolumeNeed(tuple(terms), tuple(unbound), exclusive=tuple(exclusive), attachments=tuple(sorted(drivers.items())))
 
 
 def _claim_need(claim: PersistentVolumeClaim, volumes: Volumes) -> _ClaimNeed:
@@ -98,7 +102,7 @@ def _waiting_need(claim: PersistentVolumeClaim, storage_class: StorageClass, vol
     available = _servable_terms(claim, storage_class, volumes)
     if storage_class.provisioner == NO_PROVISIONER:
         if not available:
-            return _ClaimNeed(fault="node(s) didn't find available persistent volumes to bind")
+            return _ClaimNeed(fault=NO_VOLUME)
         return _ClaimNeed(terms=(available,))
     allowed = _topology_terms(storage_class)
     terms = (available + allowed,) if allowed else ()

@@ -16,6 +16,8 @@ ZONE = "topology.kubernetes.io/zone"
 HOSTNAME = "kubernetes.io/hostname"
 CSI_DRIVER = "ebs.csi.aws.com"
 RUNTIME_CLASS = "sandboxed"
+UNBOUND = {"unbound": "waiting", "unbound-in-two-zones": "two-zones"}
+"""Claims that wait for their first consumer, and their storage classes."""
 NODES = 16
 _TAINTS: dict[int, list[dict[str, str]]] = {
     3: [{"key": "dedicated", "value": "gpu", "effect": "NoSchedule"}],
@@ -86,6 +88,7 @@ def surroundings() -> list[Manifest]:
         *(_csi_node(index) for index in range(NODES) if index % 4),
         *(volume for index in range(NODES) for volume in _volume(f"data-{index}", ZONES[index % 3], "ReadWriteOnce")),
         *_volume("single", ZONES[0], "ReadWriteOncePod"),
+        *(unbound_claim(name) for name in UNBOUND),
         _claim("immediate", {"storageClassName": "immediate"}),
         _claim("lost", {"storageClassName": "immediate", "volumeName": "no-such-volume"}),
     ]
@@ -128,6 +131,11 @@ def _volume(name: str, zone: str, mode: str) -> list[Manifest]:
         },
     }
     return [volume, _claim(name, {"storageClassName": "waiting", "volumeName": name, "accessModes": [mode]})]
+
+
+def unbound_claim(name: str) -> Manifest:
+    """One of the ``UNBOUND`` claims, as it is before the scheduler chooses a node for it."""
+    return _claim(name, {"storageClassName": UNBOUND[name]})
 
 
 def _claim(name: str, spec: Manifest) -> Manifest:

@@ -4,9 +4,10 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from tests.cluster.random_cluster import APPS, HOSTNAME, NAMESPACES, NODES, RUNTIME_CLASS, ZONE, ZONES, node_name
+from tests.cluster.random_cluster import APPS, HOSTNAME, NAMESPACES, NODES, RUNTIME_CLASS, UNBOUND, ZONE, ZONES, node_name
 
 Manifest = dict[str, Any]
+SHARE_OF_SPREAD_WITH_NAMES = 0.1
 
 
 def random_pod(seed: int) -> Manifest:
@@ -19,6 +20,9 @@ def random_pod(seed: int) -> Manifest:
     chosen = choose.sample(_CONSTRAINTS, choose.choice((1, 1, 2, 2, 3)))
     for constrain in sorted(chosen, key=_CONSTRAINTS.index):
         constrain(choose, spec)
+    if choose.random() < SHARE_OF_SPREAD_WITH_NAMES:
+        _spread(choose, spec)
+        _named_nodes(choose, spec)
     if "volumes" in spec:
         namespace = "default"
     metadata = {"name": f"pod-{seed}", "namespace": namespace, "labels": labels}
@@ -124,6 +128,18 @@ def _node_affinity(choose: random.Random, spec: Manifest) -> None:
     spec.setdefault("affinity", {})["nodeAffinity"] = required
 
 
+def _named_nodes(choose: random.Random, spec: Manifest) -> None:
+    names = [node_name(index) for index in choose.sample(range(NODES), 6)]
+    term = choose.choice(
+        (
+            {"matchFields": [{"key": "metadata.name", "operator": "NotIn", "values": names[:1]}]},
+            {"matchExpressions": [{"key": HOSTNAME, "operator": choose.choice(("In", "NotIn")), "values": names}]},
+        )
+    )
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}
+    spec.setdefault("affinity", {})["nodeAffinity"] = required
+
+
 def _tolerations(choose: random.Random, spec: Manifest) -> None:
     known = (
         {"key": "dedicated", "operator": "Equal", "value": "gpu", "effect": "NoSchedule"},
@@ -192,7 +208,7 @@ def _constraint(choose: random.Random, key: str) -> Manifest:
 
 
 def _volume(choose: random.Random, spec: Manifest) -> None:
-    claim = choose.choice((*(f"data-{index}" for index in range(NODES) if index % 3), "single", "immediate", "missing", "lost"))
+    claim = choose.choice((*(f"data-{index}" for index in range(NODES) if index % 3), "single", "immediate", "missing", "lost", *UNBOUND))
     spec["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}]
 
 

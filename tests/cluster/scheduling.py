@@ -3,6 +3,7 @@
 import json
 import re
 import ssl
+import time
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -18,15 +19,18 @@ from lambda_autoscaler.core.plan import Misfit
 from lambda_autoscaler.core.simulation import Simulation
 from lambda_autoscaler.core.template import cluster_shapes
 from lambda_autoscaler.edge.kube import KubeClient
-from lambda_autoscaler.edge.kube_http import Connection, KubeHttp
+from lambda_autoscaler.edge.kube_http import MERGE_PATCH, Connection, KubeHttp
 from lambda_autoscaler.ports import NotFound
 from lambda_autoscaler.reading import OPTIONAL_KINDS, REQUIRED_KINDS
 from tests.cluster.control_plane import ControlPlane
+from tests.cluster.random_cluster import UNBOUND, unbound_claim
 from tests.cluster.waiting import wait_for
 
 Manifest = dict[str, Any]
 OPTIONS = Options(cluster_name="judged")
 _VERDICT_SECONDS = 15.0
+_BINDER_SECONDS = 1.2
+_CHOSEN_NODE = "volume.kubernetes.io/selected-node"
 _PATHS = {
     "Namespace": "/api/v1/namespaces",
     "Node": "/api/v1/nodes",
@@ -80,17 +84,34 @@ class Api:
         self.http.request("PUT", f"{_path(pod)}/{pod['metadata']['name']}/status", body=json.dumps(done).encode())
 
     def verdict(self, pod: Manifest) -> Verdict:
-        """Wait until the scheduler has bound the pod or said why not."""
-        seen = wait_for(f"a verdict on {pod['metadata']['name']}", lambda: self.read(pod), _is_judged, _VERDICT_SECONDS, pause=0.005)
-        return Verdict(seen, seen["spec"].get("nodeName", ""), _refusal(seen))
+        """Wait until the scheduler has found a node for the pod or said why not."""
+        claim = self._unbound_claim(pod)
+
+        def look() -> Verdict:
+            seen = self.read(pod)
+            chosen = self.read(claim)["metadata"].get("annotations", {}).get(_CHOSEN_NODE, "") if claim else ""
+            return Verdict(seen, seen["spec"].get("nodeName", chosen), _refusal(seen))
+
+        what = f"a verdict on {pod['metadata']['name']}"
+        return wait_for(what, look, lambda seen: bool(seen.node or seen.message), _VERDICT_SECONDS, pause=0.005)
 
     def judge(self, pod: Manifest) -> Verdict:
         """Create the pod, hear the verdict, and leave the cluster as it was."""
+        claim = self._unbound_claim(pod)
         self.create(pod)
-        try:
-            return self.verdict(pod)
-        finally:
-            self.delete(pod)
+        verdict = self.verdict(pod)
+        self.delete(pod)
+        if claim is not None and verdict.node:
+            # The scheduler waits for the volume, and notices after a second that nobody does any more.
+            time.sleep(_BINDER_SECONDS)
+            forget = json.dumps({"metadata": {"annotations": {_CHOSEN_NODE: None}}}).encode()
+            self.http.request("PATCH", f"{_path(claim)}/{claim['metadata']['name']}", body=forget, kind=MERGE_PATCH)
+        return verdict
+
+    @staticmethod
+    def _unbound_claim(pod: Manifest) -> Manifest | None:
+        volumes = (volume["persistentVolumeClaim"]["claimName"] for volume in pod["spec"].get("volumes", ()))
+        return next((unbound_claim(name) for name in volumes if name in UNBOUND), None)
 
     def observe(self, more_pods: list[Manifest]) -> Observed:
         """The cluster as a scan reads it, with ``more_pods`` among its pods."""
@@ -108,10 +129,6 @@ class Api:
 
 def _path(manifest: Manifest) -> str:
     return _PATHS[manifest["kind"]].format(namespace=manifest["metadata"].get("namespace", ""))
-
-
-def _is_judged(pod: Manifest) -> bool:
-    return bool(pod["spec"].get("nodeName") or _refusal(pod))
 
 
 def _refusal(pod: Manifest) -> str:
