@@ -140,7 +140,9 @@ def _by_group(candidates: Iterable[Candidate]) -> list[Candidate]:
 def _removal(candidate: Candidate, given: ScaleDownInput) -> Removal:
     node, used = candidate.node, candidate.utilization
     instance = next((item.id for item in given.group(node.group).instances if item.provider_id == node.provider_id), "")
-    moves = tuple(f"{item.shape.namespace}/{pod.name}" for item in candidate.to_move.moved for pod in item.pods)
+    here = {pod.uid or pod.name for item in candidate.pods for pod in item.pods}
+    moved = [(item.shape.namespace, pod) for item in candidate.to_move.moved for pod in item.pods]
+    moves = tuple(f"{namespace}/{pod.name}" for namespace, pod in moved if (pod.uid or pod.name) in here)
     share, resource = (used.share, used.resource) if used is not None else (0.0, "")
     return Removal(node.name, node.group, "underutilized" if moves else "empty", instance, share, resource, moves)
 

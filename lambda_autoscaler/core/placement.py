@@ -5,6 +5,7 @@ decides, that walk has a closed form: every node takes the same number, up to it
 """
 
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 from typing import Final
 
 from lambda_autoscaler.core.model import HOSTNAME_LABEL, NodeClass
@@ -16,6 +17,7 @@ from lambda_autoscaler.core.topology import Tally
 
 # Refusals that all nodes of a class share, unless they speak of the hostname.
 _DOMAIN_RULES: Final = frozenset({Rule.SPREAD, Rule.SPREAD_LABEL, Rule.ANTI_AFFINITY, Rule.EXISTING_ANTI_AFFINITY})
+_TURN: Final = attrgetter("turn")
 Placed = list[tuple[NodeState, int]]
 
 
@@ -29,7 +31,7 @@ def candidates(simulation: Simulation, needs: Needs) -> list[NodeState]:
             found.extend(roomy(needs, states))
     if needs.names is not None:
         found = [state for state in found if state.place.name in needs.names]
-    found.sort(key=lambda state: state.turn)
+    found.sort(key=_TURN)
     return found
 
 

@@ -4,7 +4,7 @@ Every scan simulates the removal of underutilised nodes one after the other; wha
 disruption budgets is gone for the next. A node that stays removable for long enough, and only then, is removed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -13,7 +13,7 @@ from lambda_autoscaler.core.drain import BudgetTracker, DrainContext, PodsToMove
 from lambda_autoscaler.core.health import Health
 from lambda_autoscaler.core.marks import is_being_deleted
 from lambda_autoscaler.core.memory import Memory
-from lambda_autoscaler.core.model import Cluster, GroupOptions, Node, NodeGroup, PodSet
+from lambda_autoscaler.core.model import Cluster, GroupOptions, Node, NodeGroup, PodRef, PodSet, PodShape
 from lambda_autoscaler.core.node_state import NodeState
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.plan import NodeOutcome, Unremovable
@@ -90,7 +90,7 @@ def _simulate_removals(
         if len(unneeded) >= limit:
             outcomes[name] = _stays(candidate, Unremovable.OVER_LIMIT)
             continue
-        to_move = pods_to_move((*candidate.pods, *arrived.get(name, ())), context)
+        to_move = pods_to_move(_by_shape((*candidate.pods, *arrived.get(name, ()))), context)
         arrivals, outcome = _try_removal(simulation, candidate, to_move, destinations)
         if outcome is not None:
             outcomes[name] = outcome
@@ -103,6 +103,14 @@ def _simulate_removals(
         context.budgets.use(to_move.moved)
         unneeded.append(msgspec.structs.replace(candidate, to_move=to_move, is_risky=risky))
     return Survey(tuple(unneeded), outcomes, tuple(failed))
+
+
+def _by_shape(pods: Iterable[PodSet]) -> list[PodSet]:
+    """Pods of the same shape together: equal pods are looked at, and look for a place, once."""
+    found: dict[PodShape, tuple[PodRef, ...]] = {}
+    for item in pods:
+        found[item.shape] = (*found.get(item.shape, ()), *item.pods)
+    return [PodSet(shape, refs) for shape, refs in found.items()]
 
 
 def _try_removal(
