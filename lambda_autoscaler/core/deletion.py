@@ -58,17 +58,6 @@ def cooldown_until(memory: Memory, options: Options) -> float:
     )
 
 
-def group_cooldown_until(group: str, memory: Memory, options: Options) -> float:
-    """The same for one group when delays are per group, else 0."""
-    if not options.scale_down_delay_type_local:
-        return 0.0
-    return max(
-        memory.group_scale_up.get(group, 0.0) + options.scale_down_delay_after_add,
-        memory.group_scale_down.get(group, 0.0) + options.scale_down_delay_after_delete,
-        memory.group_scale_down_failure.get(group, 0.0) + options.scale_down_delay_after_failure,
-    )
-
-
 class _Gate:
     """Clocks and minimums. Remembers what it let through, since each node that goes makes its group and the cluster smaller."""
 

@@ -20,11 +20,11 @@ def joined(increases: Iterable[Increase]) -> tuple[Increase, ...]:
 
 def with_requests(memory: Memory, increases: Iterable[Increase], options: Options, now: float) -> Memory:
     """Memory after the increases: each group's request grows, and its time starts anew (section 7.6)."""
-    requests, sizes = dict(memory.requests), dict(memory.size_set)
+    requests, sizes, grown = dict(memory.requests), dict(memory.size_set), dict(memory.group_scale_up)
     last = memory.last_scale_up
     for item in increases:
         before = requests[item.group].increase if item.group in requests else 0
         requests[item.group] = ScaleUpRequest(before + item.target - item.current, now, now + options.max_node_provision_time)
-        sizes[item.group] = now
+        sizes[item.group] = grown[item.group] = now
         last = now
-    return msgspec.structs.replace(memory, requests=requests, size_set=sizes, last_scale_up=last)
+    return msgspec.structs.replace(memory, requests=requests, size_set=sizes, group_scale_up=grown, last_scale_up=last)

@@ -126,7 +126,7 @@ def _try_removal(
 
 
 def _candidates(given: ScaleDownInput, outcomes: dict[str, NodeOutcome]) -> list[Candidate]:
-    """Nodes of groups above their minimum that are not starting and not already going."""
+    """Nodes of groups above their minimum, and out of a delay of their own, that are not starting and not already going."""
     found: list[Candidate] = []
     for node in given.cluster.nodes:
         state = given.states.get(node.name)
@@ -138,9 +138,22 @@ def _candidates(given: ScaleDownInput, outcomes: dict[str, NodeOutcome]) -> list
             outcomes[node.name] = NodeOutcome(node.name, "", Unremovable.NOT_AUTOSCALED)
         elif given.group(node.group).desired <= given.group(node.group).minimum:
             outcomes[node.name] = NodeOutcome(node.name, node.group, Unremovable.MIN_SIZE)
+        elif (until := group_cooldown_until(node.group, given.memory, given.options)) > given.now:
+            outcomes[node.name] = NodeOutcome(node.name, node.group, Unremovable.IN_COOLDOWN, until=until)
         else:
             found.append(Candidate(node, state, _pods_on(node, given)))
     return found
+
+
+def group_cooldown_until(group: str, memory: Memory, options: Options) -> float:
+    """The same for one group when delays are per group, else 0."""
+    if not options.scale_down_delay_type_local:
+        return 0.0
+    return max(
+        memory.group_scale_up.get(group, 0.0) + options.scale_down_delay_after_add,
+        memory.group_scale_down.get(group, 0.0) + options.scale_down_delay_after_delete,
+        memory.group_scale_down_failure.get(group, 0.0) + options.scale_down_delay_after_failure,
+    )
 
 
 def _pods_on(node: Node, given: ScaleDownInput) -> tuple[PodSet, ...]:
