@@ -5,7 +5,7 @@ never came, add the nodes that are coming, place waiting pods on free capacity, 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -18,7 +18,7 @@ from lambda_autoscaler.core.health import Health, assess, status_notice
 from lambda_autoscaler.core.increases import joined, with_requests
 from lambda_autoscaler.core.memory import Memory
 from lambda_autoscaler.core.minimum import to_minimum
-from lambda_autoscaler.core.model import Cluster, Node, PodRef, PodSet, PodShape, Template
+from lambda_autoscaler.core.model import Cluster, Node, PodRef, PodSet, PodShape, Resources, Template
 from lambda_autoscaler.core.node_state import NodeFacts, NodeState
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.pending import FreeCapacity, are_all_new, is_expendable, old_enough, place_on_free_capacity
@@ -163,14 +163,6 @@ class _Scan:
         )
 
     def _input(self, waiting: tuple[PodSet, ...] = ()) -> ScaleUpInput:
-        replaced = {name for item in self.health.groups.values() if item.upcoming for name in item.not_started}
-        nodes = [(node.labels, node.capacity) for node in self.cluster.nodes if node.name not in replaced]
-        coming = [
-            (self.templates[name].labels, self.templates[name].capacity)
-            for name, item in self.health.groups.items()
-            if name in self.templates
-            for _ in range(item.upcoming)
-        ]
         groups = self.cluster.groups
         known = {
             group.id: node_price(group, self.templates[group.id], self.cluster.prices) for group in groups if group.id in self.templates
@@ -181,16 +173,23 @@ class _Scan:
             groups=groups,
             templates=self.templates,
             health=self.health,
-            quota=Quota(self.options, [*nodes, *coming]),
+            quota=Quota(self.options, self._footprint()),
             expander=ExpanderInput(self.options, self.cluster.priorities, prices, len(self.cluster.nodes)),
             now=self.now,
         )
+
+    def _footprint(self) -> list[tuple[Mapping[str, str], Resources]]:
+        """Labels and capacity of every node that counts against the cluster's limits: those there are, and those that are coming."""
+        replaced = {name for item in self.health.groups.values() if item.upcoming for name in item.not_started}
+        present = [(node.labels, node.capacity) for node in self.cluster.nodes if node.name not in replaced]
+        templates = ((self.templates.get(name), item.upcoming) for name, item in self.health.groups.items())
+        return [*present, *((found.labels, found.capacity) for found, count in templates if found is not None for _ in range(count))]
 
     def _with_scale_down(self, plan: Plan, free: FreeCapacity, *, may_remove: bool) -> Plan:
         """The plan with the nodes that are not needed. They are found in every scan; whether they may go now is another question."""
         promised = {name: tuple(pods) for name, pods in _promised(self.cluster).items()}
         extra = {name: (*promised.get(name, ()), *free.by_node.get(name, ())) for name in self.states}
-        given = ScaleDownInput(self.cluster, self.health, plan.memory, self.options, self.now, self.states, extra)
+        given = ScaleDownInput(self.cluster, self.health, plan.memory, self.options, self.now, self.states, extra, tuple(self._footprint()))
         found = survey(self.simulation, given)
         memory = with_survey(plan.memory, found, given)
         given = msgspec.structs.replace(given, memory=memory)

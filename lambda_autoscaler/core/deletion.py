@@ -64,7 +64,7 @@ class _Gate:
     def __init__(self, given: ScaleDownInput) -> None:
         self._given = given
         self._leaving = Counter(node.group for node in removals_in_progress(given.cluster))
-        self._spare = _spare(given.cluster, given.options)
+        self._spare = _spare(given)
 
     def holds(self, candidate: Candidate) -> NodeOutcome | None:
         """Why the node waits; None when it may go."""
@@ -97,14 +97,15 @@ class _Gate:
         return given.memory.unneeded_since[node.name] + threshold
 
 
-def _spare(cluster: Cluster, options: Options) -> dict[str, int]:
+def _spare(given: ScaleDownInput) -> dict[str, int]:
     """What may go before a minimum of cores, memory or GPUs is reached; resources without a minimum are left out."""
+    options = given.options
     minimums = {CPU: options.cores_total.minimum, MEMORY: options.memory_total.minimum * _GIB}
     minimums |= {total.gpu_type: total.minimum for total in options.gpu_total}
     present: Counter[str] = Counter()
-    for node in cluster.nodes:
-        if node.labels.get("type") != "virtual-kubelet":
-            present.update(usage(node.labels, node.capacity))
+    for labels, capacity in given.footprint:
+        if labels.get("type") != "virtual-kubelet":
+            present.update(usage(labels, capacity))
     return {name: present[name] - minimum for name, minimum in minimums.items() if minimum > 0}
 
 

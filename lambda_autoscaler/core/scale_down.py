@@ -13,7 +13,7 @@ from lambda_autoscaler.core.drain import BudgetTracker, DrainContext, PodsToMove
 from lambda_autoscaler.core.health import Health
 from lambda_autoscaler.core.marks import is_being_deleted
 from lambda_autoscaler.core.memory import Memory
-from lambda_autoscaler.core.model import Cluster, GroupOptions, Node, NodeGroup, PodRef, PodSet, PodShape
+from lambda_autoscaler.core.model import Cluster, GroupOptions, Node, NodeGroup, PodRef, PodSet, PodShape, Resources
 from lambda_autoscaler.core.node_state import NodeState
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.plan import NodeOutcome, Unremovable
@@ -37,7 +37,11 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 class ScaleDownInput(msgspec.Struct, frozen=True):
-    """What scale-down decides from. ``states`` are the simulation's nodes by name, ``extra`` the pods promised to or placed on them."""
+    """What scale-down decides from.
+
+    ``states`` are the simulation's nodes by name, ``extra`` the pods promised to or placed on them, ``footprint`` labels and capacity of
+    every node that counts against the cluster's limits.
+    """
 
     cluster: Cluster
     health: Health
@@ -46,6 +50,7 @@ class ScaleDownInput(msgspec.Struct, frozen=True):
     now: float
     states: Mapping[str, NodeState]
     extra: Mapping[str, tuple[PodSet, ...]]
+    footprint: tuple[tuple[Mapping[str, str], Resources], ...] = ()
 
     def group(self, name: str) -> NodeGroup:
         """A node group by its id."""
