@@ -26,9 +26,8 @@ def main(days: int) -> None:
     regrets = sum(day.regrets for day in found)
     removed, launched = sum(day.removed for day in found), sum(day.launched for day in found)
     print(f"{days} days: {removed:,} nodes removed, {launched:,} launched")
-    print(
-        f"asked for again for unchanged demand: {regrets} ({regrets / days:.2f} a day; the most on one day: {max(d.regrets for d in found)})"
-    )
+    most = max(day.regrets for day in found)
+    print(f"asked for again for unchanged demand: {regrets} ({regrets / days:.2f} a day; the most on one day: {most})")
     print(f"below a minimum: {sum(day.below_minimum for day in found)} days; left half done: {sum(day.left_behind for day in found)} nodes")
 
 
