@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.cluster.aws_world import REGION
+from tests.cluster.declared_cluster import CLUSTER, DeclaredCluster
 from tests.cluster.principals import ADMINISTRATOR
-from tests.cluster.tutorial_cluster import CLUSTER, TutorialCluster
 
 SECONDS = 60
 
@@ -25,30 +25,42 @@ def run_command(arguments: list[str], variables: dict[str, str] | None = None) -
     return subprocess.run(command, env=kept | (variables or {}), capture_output=True, text=True, timeout=SECONDS, check=False)
 
 
-def variables_of(tutorial: TutorialCluster) -> dict[str, str]:
-    """What a person of the tutorial's cluster has in the environment: a kubeconfig and an administrator's credentials."""
+def variables_of(cluster: DeclaredCluster) -> dict[str, str]:
+    """What a person of the cluster has in the environment: a kubeconfig and an administrator's credentials."""
     return {
-        "KUBECONFIG": str(tutorial.control_plane.kubeconfig),
-        "AWS_ENDPOINT_URL": tutorial.world.url,
+        "KUBECONFIG": str(cluster.control_plane.kubeconfig),
+        "AWS_ENDPOINT_URL": cluster.world.url,
         "AWS_ACCESS_KEY_ID": ADMINISTRATOR.access_key,
         "AWS_SECRET_ACCESS_KEY": ADMINISTRATOR.secret_key,
         "AWS_REGION": REGION,
     }
 
 
-def snapshot(tutorial: TutorialCluster, folder: Path) -> None:
+def snapshot(cluster: DeclaredCluster, folder: Path) -> None:
     """Write a snapshot of the live cluster; CommandFailed with what it printed when it fails."""
-    _checked(run_command(["snapshot", str(folder), "--cluster-name", CLUSTER], variables_of(tutorial)))
+    _checked(run_command(["snapshot", str(folder), "--cluster-name", CLUSTER], variables_of(cluster)))
 
 
-def plan_live(tutorial: TutorialCluster) -> dict[str, Any]:
+def plan_live(cluster: DeclaredCluster) -> dict[str, Any]:
     """The plan for the live cluster as JSON."""
-    return _plan(["--cluster-name", CLUSTER], variables_of(tutorial))
+    return _plan(["--cluster-name", CLUSTER, *_flags(cluster)], variables_of(cluster))
 
 
 def plan_offline(folder: Path) -> dict[str, Any]:
     """The plan for a snapshot folder as JSON, with no way to any cluster."""
     return _plan([str(folder)], {})
+
+
+def _flags(cluster: DeclaredCluster) -> list[str]:
+    """The stack's settings, as the command takes them."""
+    texts = {name: _text(value) for name, value in cluster.settings.items()}
+    return [part for name, text in texts.items() for part in ("--set", f"{name}={text}")]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ";".join(value) if isinstance(value, list) else str(value)
 
 
 def _plan(arguments: list[str], variables: dict[str, str]) -> dict[str, Any]:

@@ -9,9 +9,7 @@ _POLL_SECONDS = 0.1
 Seen = TypeVar("Seen")
 
 
-def wait_for(
-    what: str, look: Callable[[], Seen], wanted: Callable[[Seen], bool], seconds: float, *, pause: float = _POLL_SECONDS
-) -> Seen:
+def wait_for(what: str, look: Callable[[], Seen], wanted: Callable[[Seen], bool], seconds: float, *, pause: float = _POLL_SECONDS) -> Seen:
     """Look every ``pause`` seconds until ``wanted`` and return what was seen; TimeoutError with the last look after ``seconds``."""
     deadline = time.monotonic() + seconds
     while True:
