@@ -54,6 +54,15 @@ def test_pods_that_ended_are_not_asked_for(httpserver: HTTPServer) -> None:
     assert names(client(httpserver).list("pods")) == ["a"]
 
 
+def test_one_node_and_its_pods_are_chosen_by_the_server(httpserver: HTTPServer) -> None:
+    of_node = {"limit": "200", "fieldSelector": "metadata.name=n1"}
+    of_pods = {"limit": "200", "fieldSelector": "status.phase!=Succeeded,status.phase!=Failed,spec.nodeName=n1"}
+    httpserver.expect_request("/api/v1/nodes", query_string=of_node).respond_with_json(page("n1"))
+    httpserver.expect_request("/api/v1/pods", query_string=of_pods).respond_with_json(page("a"))
+    assert names(client(httpserver).list("nodes", "n1")) == ["n1"]
+    assert names(client(httpserver).list("pods", "n1")) == ["a"]
+
+
 def test_an_expired_list_goes_on_where_it_was_without_repeating_objects(httpserver: HTTPServer) -> None:
     httpserver.expect_ordered_request("/api/v1/nodes").respond_with_json(page("a", token="old"))
     gone = {"message": "The provided continue parameter is too old", "metadata": {"continue": "fresh"}}
