@@ -184,26 +184,6 @@ def test_the_price_of_the_metrics_follows_from_their_number(page: Path) -> None:
     assert f"${number * 0.30:.2f}" in text
 
 
-# --- What is not done yet ---------------------------------------------------------------------------------
-
-NODES_STAY = {
-    "README.md": "Nodes are not removed.",
-    "docs/compatibility.md": "No scan evicts a pod or removes a node yet.",
-    "docs/iam.md": "not used yet",
-    "docs/metrics.md": "none is removed yet",
-    "docs/design/0002-memory-in-the-cluster.md": "Taints are not written yet, since nodes are not removed yet.",
-}
-
-
-@pytest.mark.parametrize("page", NODES_STAY)
-def test_the_pages_say_that_nodes_stay_as_long_as_no_scan_removes_any(page: str) -> None:
-    """A page that still says so when scans do remove nodes is wrong, and so is this table then."""
-    scan = [ROOT / "lambda_autoscaler" / name for name in ("app.py", "acting.py", "handler.py")]
-    removes = any(re.search(r"\.(evict|delete_node)\(|draining|removals|removing", path.read_text()) for path in scan)
-    text = " ".join((ROOT / page).read_text().split())
-    assert (NODES_STAY[page] in text) is not removes
-
-
 # --- Messages, snapshots, recorded decisions --------------------------------------------------------------
 
 

@@ -39,9 +39,9 @@ _DURATIONS = """
     blocking-system-pod-distruption-timeout initial-node-group-backoff-duration
     max-node-group-backoff-duration max-node-provision-time max-node-startup-time
     max-pod-eviction-time new-pod-scale-up-delay node-delete-delay-after-taint
-    node-deletion-candidate-ttl node-deletion-delay-timeout node-group-backoff-reset-timeout node-info-cache-expire-time
+    node-deletion-delay-timeout node-group-backoff-reset-timeout node-info-cache-expire-time
     scale-down-delay-after-add scale-down-delay-after-delete scale-down-delay-after-failure
-    scale-down-simulation-timeout scan-interval scale-down-unneeded-time scale-down-unready-time unremovable-node-recheck-timeout
+    scan-interval scale-down-unneeded-time scale-down-unready-time unremovable-node-recheck-timeout
 """
 _TEXTS = """
     cores-total drain-priority-config expander memory-total namespace status-config-map-name

@@ -110,7 +110,6 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     ignore_daemonsets_utilization: bool = False
     ignore_mirror_pods_utilization: bool = False
     unremovable_node_recheck_timeout: float = 300.0
-    scale_down_simulation_timeout: float = 30.0
     max_scale_down_parallelism: int = 10
     max_drain_parallelism: int = 1
 
@@ -129,7 +128,6 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     node_delete_delay_after_taint: float = 5.0
     node_deletion_delay_timeout: float = 120.0
     max_bulk_soft_taint_count: int = 10
-    node_deletion_candidate_ttl: float = 0.0
 
     startup_taint: tuple[str, ...] = ()
     startup_taint_prefix: tuple[str, ...] = ()

@@ -31,6 +31,22 @@ NODE_STATES: Final = {
 LIMIT_REASONS: Final = {"cpu": "CpuResourceLimit", "memory": "MemoryResourceLimit"}
 
 
+COUNTERS: Final = frozenset(
+    {
+        "scaled_up_nodes_total",
+        "failed_scale_ups_total",
+        "old_unregistered_nodes_removed_count",
+        "overflowing_controllers_count",
+        "scale_down_in_cooldown",
+        "pending_node_deletions",
+        "evicted_pods_total_succeeded",
+        "evicted_pods_total_failed",
+        "errors_total",
+    }
+)
+"""What is only worth a metric while there is something to count."""
+
+
 class PowertoolsTelemetry:
     """What operators see of the scans of one cluster (``ports.Telemetry``).
 
@@ -84,9 +100,13 @@ def final_plan(plan: Plan) -> str:
 
 
 def cluster_metrics(plan: Plan, summary: Mapping[str, object], options: Options) -> dict[str, float]:
-    """Values by upstream's name without prefix. Limits that are not set and reasons that did not occur are left out."""
+    """Values by upstream's name without prefix.
+
+    Limits that are not set, reasons that did not occur and counters that counted nothing are left out: CloudWatch bills each metric for
+    every hour in which it is written.
+    """
     failures = summary.get("failures")
-    return {
+    found = {
         "cluster_safe_to_autoscale": float(plan.healthy),
         "unschedulable_pods_count": float(plan.totals.unschedulable_pods),
         **_unprocessed(plan, options),
@@ -107,6 +127,7 @@ def cluster_metrics(plan: Plan, summary: Mapping[str, object], options: Options)
         "function_duration_seconds_main": _number(summary.get("seconds")),
         **_activities(plan),
     }
+    return {name: value for name, value in found.items() if value or name not in COUNTERS}
 
 
 def _unprocessed(plan: Plan, options: Options) -> dict[str, float]:

@@ -17,7 +17,7 @@ class Configuration:
     """``kubernetesVersion``: such as 1.34; the newest that EKS offers by default."""
     subnet_ids: list[str]
     """``subnetIds``: subnets with a way to the internet, in two zones or more; a small VPC is made if empty."""
-    admins: dict[str, str]
+    admins: dict[str, pulumi.Input[str]]
     """``admins``: short name -> ARN of an IAM role or user; whoever runs ``pulumi up``."""
     public_access_cidrs: list[str]
     """``publicAccessCidrs``: who may reach the Kubernetes API (callers still authenticate through IAM). The default,

@@ -119,7 +119,7 @@ def test_failed_scale_ups_are_refusals_timeouts_and_launch_errors() -> None:
     reasons = ("ScaleUpTimedOut", "ScaleUpFailed", "MaxNodesTotalReached")
     notices = tuple(status_notice(OPTIONS, "Warning", reason, "") for reason in reasons)
     assert values(quiet(notices=notices), failed_scale_ups=1)["failed_scale_ups_total"] == 3
-    assert values(quiet())["failed_scale_ups_total"] == 0
+    assert "failed_scale_ups_total" not in values(quiet())
 
 
 def test_removed_instances_that_never_registered_are_counted() -> None:
@@ -142,11 +142,11 @@ def test_groups_held_back_by_a_limit_are_counted_by_resource() -> None:
     }
 
 
-@pytest.mark.parametrize(("shapes", "overflowing"), [(10, 0), (11, 1)])
-def test_a_controller_with_more_than_ten_shapes_overflows(shapes: int, overflowing: int) -> None:
+@pytest.mark.parametrize(("shapes", "overflowing"), [(10, None), (11, 1)])
+def test_a_controller_with_more_than_ten_shapes_overflows(shapes: int, overflowing: float | None) -> None:
     owner = Controller("Job", "many", "uid-1")
     pods = tuple(PendingPods(PodShape(key, "default", controller=owner), (PodRef("p"),), "unhelped") for key in range(shapes))
-    assert values(quiet(pods=pods))["overflowing_controllers_count"] == overflowing
+    assert values(quiet(pods=pods)).get("overflowing_controllers_count") == overflowing
 
 
 def test_nodes_that_stay_are_counted_by_reason() -> None:
