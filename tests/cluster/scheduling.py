@@ -5,9 +5,11 @@ import re
 import ssl
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lambda_autoscaler.core.amazon import AutoScalingGroup
 from lambda_autoscaler.core.decode import decode_objects
 from lambda_autoscaler.core.explain import upstream_reasons
 from lambda_autoscaler.core.model import Cluster, PodShape
@@ -113,9 +115,9 @@ class Api:
         volumes = (volume["persistentVolumeClaim"]["claimName"] for volume in pod["spec"].get("volumes", ()))
         return next((unbound_claim(name) for name in volumes if name in UNBOUND), None)
 
-    def observe(self, more_pods: list[Manifest]) -> Observed:
-        """The cluster as a scan reads it, with ``more_pods`` among its pods."""
-        found: dict[str, list[Any]] = {}
+    def observe(self, more_pods: list[Manifest], groups: Sequence[AutoScalingGroup] = ()) -> Observed:
+        """The cluster as a scan reads it, with ``more_pods`` among its pods, and with these node groups."""
+        found: dict[str, Any] = {}
         faults: list[str] = []
         for plural in (*REQUIRED_KINDS, *OPTIONAL_KINDS):
             pages = list(self._kube.list(plural))
@@ -124,7 +126,7 @@ class Api:
             decoded = [decode_objects(plural, page) for page in pages]
             found[plural] = [item for objects, _ in decoded for item in objects]
             faults += [fault for _, broken in decoded for fault in broken]
-        return Observed(**found, faults=faults)
+        return Observed(**found, groups=list(groups), faults=faults)
 
 
 def _path(manifest: Manifest) -> str:

@@ -209,25 +209,30 @@ def test_without_its_access_entry_the_function_says_that_it_is_unknown(cluster: 
 
 @pytest.fixture
 def without(cluster: DeclaredCluster) -> Iterator[Callable[[type[ClusterRole] | type[Role], str], None]]:
-    """Takes the first rule for a resource out of one of the roles; afterwards the roles are as declared."""
-    declared = {
-        ClusterRole: cluster.admin.get(ClusterRole, "eks-autoscaling"),
-        Role: cluster.admin.get(Role, "eks-autoscaling", namespace="kube-system"),
+    """Takes the rules for a resource out of one of the roles; afterwards the roles are as declared."""
+    declared: dict[Any, list[dict[str, Any]]] = {
+        ClusterRole: _rules(cluster.admin.get(ClusterRole, "eks-autoscaling")),
+        Role: _rules(cluster.admin.get(Role, "eks-autoscaling", namespace="kube-system")),
     }
 
     def drop(kind: type[ClusterRole] | type[Role], resource: str) -> None:
-        kept = [rule.to_dict() for rule in declared[kind].rules or () if resource not in (rule.resources or ())]
-        _set_rules(cluster, kind, kept)
+        _set_rules(cluster, kind, [rule for rule in declared[kind] if resource not in rule["resources"]])
 
     yield drop
-    for kind, role in declared.items():
-        _set_rules(cluster, kind, [rule.to_dict() for rule in role.rules or ()])
+    for kind, rules in declared.items():
+        _set_rules(cluster, kind, rules)
     wait_for("the roles as declared", cluster.scan, lambda done: done.error is None, 10.0)
 
 
+def _rules(role: ClusterRole | Role) -> list[dict[str, Any]]:
+    return [rule.to_dict() for rule in role.rules or ()]
+
+
 def _set_rules(cluster: DeclaredCluster, kind: Any, rules: list[dict[str, Any]]) -> None:
-    where = {"namespace": "kube-system"} if kind is Role else {}
-    cluster.admin.patch(kind, "eks-autoscaling", {"rules": rules}, **where)
+    if kind is Role:
+        cluster.admin.patch(Role, "eks-autoscaling", {"rules": rules}, namespace="kube-system")
+    else:
+        cluster.admin.patch(ClusterRole, "eks-autoscaling", {"rules": rules})
     time.sleep(RBAC_SECONDS)
 
 
