@@ -109,7 +109,7 @@ class _Scan:
         held = self._held_back(left)
         plan = self._with_scale_up(plan, left) if held is None else self._without_scale_up(plan, left, held)
         if not self.options.scale_down_enabled:
-            return plan
+            return msgspec.structs.replace(plan, memory=msgspec.structs.replace(plan.memory, unneeded_since={}))
         return self._with_scale_down(plan, free, may_remove=held is not ScaleUpResult.IN_COOLDOWN)
 
     def _held_back(self, left: Sequence[PodSet]) -> ScaleUpResult | None:
