@@ -154,16 +154,25 @@ def _expire_requests(classes: dict[str, GroupHealth], memory: Memory, options: O
     requests: dict[str, ScaleUpRequest] = {}
     for name, request in memory.requests.items():
         item = classes.get(name)
-        if item is None or item.missing <= 0:
+        if item is None or item.missing + _overdue_since(request, item, memory) <= 0:
             continue
         if request.expected >= now:
-            requests[name] = request
+            if item.missing > 0:
+                requests[name] = request
             continue
         age = format_duration(now - request.time)
         notices.append(status_notice(options, "Warning", "ScaleUpTimedOut", f"Nodes added to group {name} failed to register within {age}"))
         cause = ("timeout", f"Scale-up timed out for node group {name} after {age}")
         memory = with_failure(memory, name, options, now, cause)
     return msgspec.structs.replace(memory, requests=requests), notices
+
+
+def _overdue_since(request: ScaleUpRequest, item: GroupHealth, memory: Memory) -> int:
+    """Instances that the request may have brought and that never registered.
+
+    They and the request run out at nearly the same time, and one scan may find both over: that is no success.
+    """
+    return sum(memory.unregistered_since[name] >= request.time for name in item.long_unregistered)
 
 
 def _creation_errors(
@@ -233,11 +242,16 @@ def _cluster_is_healthy(cluster: Cluster, options: Options, now: float) -> bool:
 
 
 def _overdue(item: GroupHealth, options: Options) -> tuple[str, tuple[str, ...]]:
-    """Instances that never became nodes and may be given up: not below the group's minimum, unless the settings say so."""
+    """Instances that never became nodes and may be given up: not below the group's minimum, unless the settings say so.
+
+    One that terminates already, for as long as a lifecycle hook may hold it, is not asked to again: that would lower the target twice.
+    """
+    leaving = {instance.id for instance in item.group.instances if instance.lifecycle.startswith("Terminat")}
+    overdue = tuple(name for name in item.long_unregistered if name not in leaving)
     if options.force_delete_unregistered_nodes:
-        return item.group.id, item.long_unregistered
+        return item.group.id, overdue
     allowed = max(0, item.group.desired - item.group.minimum)
-    return item.group.id, item.long_unregistered[:allowed]
+    return item.group.id, overdue[:allowed]
 
 
 def status_notice(options: Options, kind: str, reason: str, message: str) -> Notice:
