@@ -7,6 +7,7 @@ per container. When the API server cannot be reached they are forgotten: the clu
 authority.
 """
 
+import gc
 import os
 import time
 from collections.abc import Mapping
@@ -47,7 +48,11 @@ def scan(event: Any, context: Any) -> dict[str, object]:
 
         def one_scan() -> ScanReport:
             now = time.time()  # noqa: TID251 - the entry point gives the scan its clock
-            return run_scan(edges, options, now, holder, seconds_left)
+            gc.disable()  # a scan makes many objects and hardly a cycle: collecting while it runs costs a tenth of it
+            try:
+                return run_scan(edges, options, now, holder, seconds_left)
+            finally:
+                gc.enable()
 
         reports = repeated(one_scan, options.scan_interval, seconds_left, time.sleep)
         return {**reports[-1].summary(), "scans": len(reports)}
