@@ -108,7 +108,8 @@ class Actor:
         reason, described = "DeleteUnregisteredFailed", self._groups.get(group)
         if described is not None and any(name.startswith(PLACEHOLDER_PREFIX) for name in instances):
             present = len(described.instances)
-            self._attempt(reason, f"Failed to set group {group} to its {present} instances", self._setting(group, present))
+            if present < described.desired_capacity:  # else they came in the meantime
+                self._attempt(reason, f"Failed to set group {group} to its {present} instances", self._setting(group, present))
         for instance in (name for name in instances if not name.startswith(PLACEHOLDER_PREFIX)):
             if not self._attempt(reason, f"Failed to remove node {instance}", lambda instance=instance: self._aws.terminate(instance)):  # type: ignore[misc]
                 self._kept.append(instance)
