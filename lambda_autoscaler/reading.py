@@ -17,6 +17,7 @@ from lambda_autoscaler.core.decode import decode_objects
 from lambda_autoscaler.core.kubernetes import ConfigMap
 from lambda_autoscaler.core.observed import Observed, template_key
 from lambda_autoscaler.core.options import Options
+from lambda_autoscaler.core.priorities import PRIORITY_CONFIG_MAP
 from lambda_autoscaler.on_demand import on_demand_prices
 from lambda_autoscaler.ports import AutoscalerError, Aws, BadInput, Denied, Kube, NotFound, Refused, Unreachable
 
@@ -34,7 +35,6 @@ OPTIONAL_KINDS: Final = (
     "storageclasses",
     "csinodes",
 )
-PRIORITY_CONFIG_MAP: Final = "cluster-autoscaler-priority-expander"
 _Value = TypeVar("_Value")
 
 
