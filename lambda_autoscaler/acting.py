@@ -183,6 +183,8 @@ def remembered(before: Memory, plan: Plan, outcome: Outcome, options: Options, n
             group_scale_up=_restored(memory.group_scale_up, before.group_scale_up, group),
             size_set=_restored(memory.size_set, before.size_set, group),
         )
+        if memory.consolidation is not None and memory.consolidation.group == group:
+            memory = msgspec.structs.replace(memory, consolidation=before.consolidation)
     if taken_back and len(taken_back) == len(plan.increases):
         memory = msgspec.structs.replace(memory, last_scale_up=before.last_scale_up)
     for failure in certain:

@@ -194,6 +194,7 @@ _BY_NAME: Final[dict[str, Callable[[str], Any]]] = {
     "max_allocatable_difference_ratio": ratio,
     "scale_down_utilization_threshold": ratio,
     "scale_down_gpu_utilization_threshold": ratio,
+    "consolidation_saving_threshold": ratio,
 }
 
 

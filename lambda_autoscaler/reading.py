@@ -64,8 +64,8 @@ def observe(kube: Kube, aws: Aws, options: Options) -> Observed:
         launch_configurations=cloud.launch_configurations,
         resolved_types=cloud.resolved_types,
         activities=cloud.activities,
-        on_demand_prices=on_demand_prices() if "price" in options.expander else {},
-        spot_prices=cloud.spot_prices(groups) if "price" in options.expander else [],
+        on_demand_prices=on_demand_prices() if options.looks_at_prices else {},
+        spot_prices=cloud.spot_prices(groups) if options.looks_at_prices else [],
         faults=faults,
     )
 

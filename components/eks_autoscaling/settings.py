@@ -19,7 +19,7 @@ LIST_SEPARATOR = ";"
 _DURATION = re.compile(r"0|(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+")
 
 _BOOLEANS = """
-    balance-similar-node-groups cordon-node-before-terminating
+    balance-similar-node-groups consolidation-across-capacity-types consolidation-enabled cordon-node-before-terminating
     daemonset-eviction-for-empty-nodes daemonset-eviction-for-occupied-nodes emit-per-nodegroup-metrics
     eni-max-pods enforce-node-group-min-size force-delete-unregistered-nodes force-ds ignore-daemonsets-utilization
     ignore-mirror-pods-utilization parallel-scale-up record-duplicated-events salvo-scale-up scale-down-delay-type-local scale-down-enabled
@@ -32,7 +32,7 @@ _INTEGERS = """
     random-seed
 """
 _NUMBERS = """
-    max-allocatable-difference-ratio max-free-difference-ratio max-total-unready-percentage memory-difference-ratio
+    consolidation-saving-threshold max-allocatable-difference-ratio max-free-difference-ratio max-total-unready-percentage memory-difference-ratio
     scale-down-gpu-utilization-threshold scale-down-utilization-threshold
 """
 _DURATIONS = """

@@ -13,7 +13,7 @@ from lambda_autoscaler.core.explain import GroupRow, counted, group_rows, plan_j
 from lambda_autoscaler.core.observe import build_cluster
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.plan import Plan
-from lambda_autoscaler.core.removal_words import node_lines
+from lambda_autoscaler.core.removal_words import node_lines, replacement_text
 
 ABSENT = "-"
 _COLUMNS = (
@@ -77,6 +77,8 @@ def _show_table(screen: Screen, decided: Decision) -> None:
         screen.copyable(scale_up_line(plan.increases), style="bold")
     elif not has_work(plan):
         screen.line("Nothing to do.")
+    if plan.replacement is not None:
+        screen.line(replacement_text(plan.replacement, decided.scene.now), mark="▼")
     _show_nodes(screen, node_lines(plan, decided.scene.now))
     for fault in plan.faults:
         screen.line(fault, mark="✗")

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from lambda_autoscaler.core.consolidation import Site, consolidate, taking_part
 from lambda_autoscaler.core.deletion import Chosen, choose_removals, cooldown_until, soft_taints
 from lambda_autoscaler.core.draining import next_steps, pods_to_rehome
 from lambda_autoscaler.core.estimate import template_facts
@@ -37,8 +38,9 @@ from lambda_autoscaler.core.plan import (
 from lambda_autoscaler.core.prices import node_price
 from lambda_autoscaler.core.quota import Quota
 from lambda_autoscaler.core.readiness import readiness
+from lambda_autoscaler.core.removal_words import replacement_text
 from lambda_autoscaler.core.salvo import Round, left_over, rounds
-from lambda_autoscaler.core.scale_down import Candidate, ScaleDownInput, survey, with_survey
+from lambda_autoscaler.core.scale_down import Candidate, ScaleDownInput, Survey, survey, with_survey
 from lambda_autoscaler.core.scale_up import ScaleUpDecision, ScaleUpInput
 from lambda_autoscaler.core.simulation import Simulation
 from lambda_autoscaler.core.template import cluster_shapes, templates
@@ -189,7 +191,17 @@ class _Scan:
         """The plan with the nodes that are not needed. They are found in every scan; whether they may go now is another question."""
         promised = {name: tuple(pods) for name, pods in _promised(self.cluster).items()}
         extra = {name: (*promised.get(name, ()), *free.by_node.get(name, ())) for name in self.states}
-        given = ScaleDownInput(self.cluster, self.health, plan.memory, self.options, self.now, self.states, extra, tuple(self._footprint()))
+        given = ScaleDownInput(
+            cluster=self.cluster,
+            health=self.health,
+            memory=plan.memory,
+            options=self.options,
+            now=self.now,
+            states=self.states,
+            extra=extra,
+            footprint=tuple(self._footprint()),
+            consolidating=taking_part(self.cluster, plan.memory.consolidation) if self.options.consolidation_enabled else frozenset(),
+        )
         found = survey(self.simulation, given)
         memory = with_survey(plan.memory, found, given)
         given = msgspec.structs.replace(given, memory=memory)
@@ -198,13 +210,35 @@ class _Scan:
         removals = chosen.removals if may_remove and until <= self.now else ()
         outcomes = {**found.outcomes, **_held_by_cooldown(chosen, removals, until)}
         names = [candidate.node.name for candidate in found.unneeded]
-        return msgspec.structs.replace(
+        plan = msgspec.structs.replace(
             plan,
             removals=removals,
             groups=_with_candidates(plan.groups, found.unneeded),
             nodes=tuple(outcomes[node.name] for node in self.cluster.nodes if node.name in outcomes),
             soft_taints=soft_taints(self.cluster, self.health, names, (self.options, self.now)),
             memory=_with_removals(memory, removals, self.now),
+        )
+        return self._with_consolidation(plan, given, found) if self.options.consolidation_enabled else plan
+
+    def _with_consolidation(self, plan: Plan, given: ScaleDownInput, found: Survey) -> Plan:
+        """The plan with the next step of replacing nodes by cheaper ones."""
+        busy = plan.result is not ScaleUpResult.NOT_NEEDED or plan.drains or plan.removals
+        coming = any(item.upcoming for item in self.health.groups.values())
+        step = consolidate(self.simulation, Site(given, self._input(), found, plan.removals, is_quiet=not (busy or coming)))
+        increases = () if step.increase is None else (step.increase,)
+        memory = _with_removals(with_requests(plan.memory, increases, self.options, self.now), step.removals, self.now)
+        notices = (
+            [status_notice(self.options, "Normal", "Consolidating", replacement_text(step.replacement, self.now))]
+            if step.replacement and increases
+            else []
+        )
+        return msgspec.structs.replace(
+            plan,
+            increases=(*plan.increases, *increases),
+            removals=(*plan.removals, *step.removals),
+            replacement=step.replacement,
+            notices=(*plan.notices, *notices),
+            memory=msgspec.structs.replace(memory, consolidation=step.consolidation),
         )
 
 

@@ -44,7 +44,7 @@ def choose_removals(unneeded: Sequence[Candidate], given: ScaleDownInput) -> Cho
     for candidate in ready:
         if candidate not in going:
             outcomes[candidate.node.name] = _outcome(candidate, Unremovable.OVER_BUDGET, given.memory)
-    return Chosen(tuple(_removal(candidate, given) for candidate in going), outcomes)
+    return Chosen(tuple(removal_of(candidate, given) for candidate in going), outcomes)
 
 
 def cooldown_until(memory: Memory, options: Options) -> float:
@@ -127,7 +127,8 @@ def _by_group(candidates: Iterable[Candidate]) -> list[Candidate]:
     return [candidate for members in groups.values() for candidate in members]
 
 
-def _removal(candidate: Candidate, given: ScaleDownInput) -> Removal:
+def removal_of(candidate: Candidate, given: ScaleDownInput) -> Removal:
+    """The removal of a node, with the pods that are on it and must move."""
     node, used = candidate.node, candidate.utilization
     instance = next((item.id for item in given.group(node.group).instances if item.provider_id == node.provider_id), "")
     here = {pod.uid or pod.name for item in candidate.pods for pod in item.pods}

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from lambda_autoscaler.core.model import PodShape
-from lambda_autoscaler.core.plan import GroupStatus, Increase, Misfit, OptionSummary, PendingPods, Plan, Removal, Rule
+from lambda_autoscaler.core.plan import GroupStatus, Increase, Misfit, OptionSummary, PendingPods, Plan, Removal, Replacement, Rule
 
 SCHEMA_VERSION: Final = 1
 _EKS_GROUP: Final = re.compile(r"^eks-(?P<nodegroup>.+)-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
@@ -174,6 +174,12 @@ def _why(plan: Plan, group: str, option: OptionSummary | None, expander: str) ->
     if option is not None:
         choice = f"{expander} of {counted(len(plan.options), 'option')}" if len(plan.options) > 1 else "the only option"
         return choice if option.chosen else f"could take them; {expander} chose another"
+    if (
+        plan.replacement is not None
+        and plan.replacement.consolidation.group == group
+        and any(item.group == group for item in plan.increases)
+    ):
+        return "replaces dearer nodes"
     if any(item.group == group for item in plan.increases):
         return "shares the increase with a similar group"
     skipped = next((misfit for name, misfit in plan.skipped_groups if name == group), None)
@@ -231,6 +237,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "removals_in_progress": [
             {"node": item.node, "group": item.group, "step": item.step.value, "why": item.why, "until": item.until} for item in plan.drains
         ],
+        "consolidation": _replacement_json(plan.replacement),
         "nodes": [msgspec.to_builtins(outcome) for outcome in plan.nodes],
         "delete_instances": [{"group": group, "instances": list(names)} for group, names in plan.delete_instances],
         "resize": [{"group": group, "to": desired} for group, desired in plan.resize],
@@ -239,6 +246,21 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "skipped_groups": [_refusal_json(group, misfit) for group, misfit in plan.skipped_groups],
         "groups": [msgspec.to_builtins(status) for status in plan.groups],
         "faults": list(plan.faults),
+    }
+
+
+def _replacement_json(replacement: Replacement | None) -> dict[str, Any] | None:
+    if replacement is None:
+        return None
+    step = replacement.consolidation
+    return {
+        "nodes": list(step.nodes),
+        "group": step.group,
+        "new_nodes": step.count,
+        "usd_per_hour_before": step.before,
+        "usd_per_hour_after": step.after,
+        "why": replacement.why,
+        "until": replacement.until,
     }
 
 

@@ -46,6 +46,26 @@ class RememberedTemplate(msgspec.Struct, frozen=True):
     seen: float
 
 
+class Consolidation(msgspec.Struct, frozen=True):
+    """Nodes to be replaced by ``count`` nodes of a cheaper group: found at ``since``, the new nodes asked for at ``asked`` (0: not yet).
+
+    ``before`` and ``after`` are what the old and the new nodes cost, in USD per hour.
+    """
+
+    nodes: tuple[str, ...]
+    group: str
+    count: int
+    before: float
+    after: float
+    since: float
+    asked: float = 0.0
+
+    @property
+    def saving(self) -> float:
+        """USD per hour."""
+        return self.before - self.after
+
+
 class Memory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What must survive between two scans and cannot be read off the cluster (section 0.3). Keys are group, instance or node names."""
 
@@ -66,3 +86,4 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     shortest_interval: float = 0.0
     last_scan: float = 0.0
     size_set: dict[str, float] = {}
+    consolidation: Consolidation | None = None

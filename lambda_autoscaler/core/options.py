@@ -137,6 +137,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     random_seed: int = 0
     scan_interval: float = 60.0
     eni_max_pods: bool = False
+    consolidation_enabled: bool = False
+    consolidation_across_capacity_types: bool = False
+    consolidation_saving_threshold: float = 0.15
+
+    @property
+    def looks_at_prices(self) -> bool:
+        """Whether any decision needs to know what instances cost."""
+        return self.consolidation_enabled or "price" in self.expander
 
     def discovery(self) -> tuple[TagFilter, ...]:
         """Tags that a node group's ASG must carry, all of them: the given ones, else the convention's two."""

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from lambda_autoscaler.core.memory import Backoff, Memory
+from lambda_autoscaler.core.memory import Backoff, Consolidation, Memory
 from lambda_autoscaler.core.model import PodRef, PodShape
 
 
@@ -73,6 +73,7 @@ class Unremovable(StrEnum):
     OVER_LIMIT = "NotConsidered"
     OVER_BUDGET = "DeletionBudgetExceeded"
     STARTING = "NotStarted"
+    CONSOLIDATING = "BeingConsolidated"
     UNEXPECTED = "UnexpectedError"
 
 
@@ -102,7 +103,7 @@ class SoftTaint(msgspec.Struct, frozen=True):
 
 
 class Removal(msgspec.Struct, frozen=True):
-    """A node to remove. ``reason`` is ``empty`` or ``underutilized``; ``moves`` are the pods to evict, as namespace/name."""
+    """A node to remove: ``empty``, ``underutilized`` or ``consolidated``. ``moves`` are the pods to evict, as namespace/name."""
 
     node: str
     group: str
@@ -116,7 +117,7 @@ class Removal(msgspec.Struct, frozen=True):
 class RemovalRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a removal in progress notes on its node, as JSON in an annotation. Times are seconds since the epoch.
 
-    ``reason`` is ``empty`` or ``underutilized``, ``cordoned`` whether the autoscaler itself cordoned the node. ``phase`` is the group of
+    ``reason`` is that of the removal, ``cordoned`` whether the autoscaler itself cordoned the node. ``phase`` is the group of
     pods that is being evicted, lowest first, ``since`` when its eviction began; ``delayed_since`` is when the node, free of pods, began to
     wait for those who asked to delay its end.
     """
@@ -247,6 +248,14 @@ class ClusterTotals(msgspec.Struct, frozen=True):
     unprocessed_pods: int = 0
 
 
+class Replacement(msgspec.Struct, frozen=True):
+    """A consolidation and what it waits for; ``until`` when that ends at the latest, in seconds since the epoch (0: unknown)."""
+
+    consolidation: Consolidation
+    why: str
+    until: float = 0.0
+
+
 class Plan(msgspec.Struct, frozen=True):
     """All that a scan decided, and why.
 
@@ -260,6 +269,7 @@ class Plan(msgspec.Struct, frozen=True):
     removals: tuple[Removal, ...] = ()
     drains: tuple[Drain, ...] = ()
     soft_taints: tuple[SoftTaint, ...] = ()
+    replacement: Replacement | None = None
     nodes: tuple[NodeOutcome, ...] = ()
     delete_instances: tuple[tuple[str, tuple[str, ...]], ...] = ()
     resize: tuple[tuple[str, int], ...] = ()

@@ -10,7 +10,18 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from lambda_autoscaler.core.amazon import SpotPrice
-from lambda_autoscaler.core.model import CPU, GPU_RESOURCES, MEMORY, NodeGroup, PodShape, PriceTable, Resources, Template
+from lambda_autoscaler.core.model import (
+    CPU,
+    GPU_RESOURCES,
+    MEMORY,
+    ZONE_LABEL,
+    Node,
+    NodeGroup,
+    PodShape,
+    PriceTable,
+    Resources,
+    Template,
+)
 
 INSTANCE_TYPE_LABEL: Final = "node.kubernetes.io/instance-type"
 # What separates c5.large (2 vCPU, 4 GiB, $0.085) from r5.large (2 vCPU, 16 GiB, $0.126), per hour in us-east-1.
@@ -47,6 +58,16 @@ def node_price(group: NodeGroup, template: Template, table: PriceTable) -> float
     if asked:
         return sum(asked) / len(asked)
     return None if listed is None else listed * SPOT_SHARE
+
+
+def price_of(node: Node, group: NodeGroup, table: PriceTable) -> float | None:
+    """USD per hour of a node of the group that is there; None when the table does not know its instance type."""
+    kind = node.labels.get(INSTANCE_TYPE_LABEL) or group.cloud.instance_type
+    listed = table.on_demand.get(kind)
+    if group.capacity_type != "SPOT":
+        return listed
+    asked = table.spot.get((kind, node.labels.get(ZONE_LABEL, "")))
+    return asked or (None if listed is None else listed * SPOT_SHARE)
 
 
 def type_name(group: NodeGroup, template: Template) -> str:

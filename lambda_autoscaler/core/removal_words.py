@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Final
 
-from lambda_autoscaler.core.plan import Drain, NodeOutcome, Plan, Removal, Step, Unremovable
+from lambda_autoscaler.core.explain import counted, short_name
+from lambda_autoscaler.core.plan import Drain, NodeOutcome, Plan, Removal, Replacement, Step, Unremovable
 from lambda_autoscaler.core.units import format_duration
 
+HOURS_A_MONTH: Final = 730
 _STAYS: Final[Mapping[Unremovable, str]] = {
     Unremovable.NOT_AUTOSCALED: "it belongs to no node group of this autoscaler",
     Unremovable.DISABLED: "annotated cluster-autoscaler.kubernetes.io/scale-down-disabled",
@@ -24,6 +26,7 @@ _STAYS: Final[Mapping[Unremovable, str]] = {
     Unremovable.OVER_LIMIT: "enough nodes are known not to be needed",
     Unremovable.OVER_BUDGET: "not needed, but enough nodes are being removed at once",
     Unremovable.STARTING: "it is starting",
+    Unremovable.CONSOLIDATING: "it takes part in a consolidation",
     Unremovable.UNEXPECTED: "its utilisation cannot be computed",
 }
 _RULES: Final[Mapping[str, str]] = {
@@ -84,3 +87,13 @@ def drain_text(drain: Drain, now: float) -> str:
         case _:
             text = f"its removal goes on: {drain.why}"
     return f"{text} ({format_duration(round(drain.until - now))} at most)" if drain.until > now else text
+
+
+def replacement_text(replacement: Replacement, now: float) -> str:
+    """A consolidation in one sentence, with what it saves; ``now`` in seconds since the epoch."""
+    step = replacement.consolidation
+    nodes = f"{counted(len(step.nodes), 'node')} ({', '.join(step.nodes)}: ${step.before:.3f}/h)"
+    new = f"{step.count} of {short_name(step.group)} (${step.after:.3f}/h)"
+    saving = f"saves ${step.saving:.3f}/h, ${step.saving * HOURS_A_MONTH:,.0f} a month"
+    left = f" ({format_duration(round(replacement.until - now))} at most)" if replacement.until > now else ""
+    return f"consolidation: {nodes} by {new} {saving}; {replacement.why}{left}"

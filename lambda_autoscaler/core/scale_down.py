@@ -40,7 +40,8 @@ class ScaleDownInput(msgspec.Struct, frozen=True):
     """What scale-down decides from.
 
     ``states`` are the simulation's nodes by name, ``extra`` the pods promised to or placed on them, ``footprint`` labels and capacity of
-    every node that counts against the cluster's limits.
+    every node that counts against the cluster's limits, ``consolidating`` nodes that are being replaced or came to replace others: they
+    neither go nor take pods.
     """
 
     cluster: Cluster
@@ -51,6 +52,7 @@ class ScaleDownInput(msgspec.Struct, frozen=True):
     states: Mapping[str, NodeState]
     extra: Mapping[str, tuple[PodSet, ...]]
     footprint: tuple[tuple[Mapping[str, str], Resources], ...] = ()
+    consolidating: frozenset[str] = frozenset()
 
     def group(self, name: str) -> NodeGroup:
         """A node group by its id."""
@@ -84,7 +86,7 @@ def _simulate_removals(
     simulation: Simulation, eligible: Sequence[Candidate], given: ScaleDownInput, judged: tuple[DrainContext, dict[str, NodeOutcome]]
 ) -> Survey:
     context, outcomes = judged
-    leaving = {node.name for node in given.cluster.nodes if is_being_deleted(node)}
+    leaving = {node.name for node in given.cluster.nodes if is_being_deleted(node)} | given.consolidating
     destinations = {state for name, state in given.states.items() if name not in leaving}
     arrived: dict[str, tuple[PodSet, ...]] = {}
     limit = unneeded_limit(given.memory, given.options, given.now)
@@ -139,6 +141,8 @@ def _candidates(given: ScaleDownInput, outcomes: dict[str, NodeOutcome]) -> list
             outcomes[node.name] = NodeOutcome(node.name, node.group, Unremovable.STARTING)
         elif is_being_deleted(node):
             outcomes[node.name] = NodeOutcome(node.name, node.group, Unremovable.BEING_DELETED)
+        elif node.name in given.consolidating:
+            outcomes[node.name] = NodeOutcome(node.name, node.group, Unremovable.CONSOLIDATING)
         elif not node.group:
             outcomes[node.name] = NodeOutcome(node.name, "", Unremovable.NOT_AUTOSCALED)
         elif given.group(node.group).desired <= given.group(node.group).minimum:
@@ -146,7 +150,7 @@ def _candidates(given: ScaleDownInput, outcomes: dict[str, NodeOutcome]) -> list
         elif (until := group_cooldown_until(node.group, given.memory, given.options)) > given.now:
             outcomes[node.name] = NodeOutcome(node.name, node.group, Unremovable.IN_COOLDOWN, until=until)
         else:
-            found.append(Candidate(node, state, _pods_on(node, given)))
+            found.append(Candidate(node, state, pods_on(node, given)))
     return found
 
 
@@ -161,7 +165,7 @@ def group_cooldown_until(group: str, memory: Memory, options: Options) -> float:
     )
 
 
-def _pods_on(node: Node, given: ScaleDownInput) -> tuple[PodSet, ...]:
+def pods_on(node: Node, given: ScaleDownInput) -> tuple[PodSet, ...]:
     """Pods that the simulation has on the node: the expendable ones are not there."""
     own = tuple(pod_set for pod_set in node.pods if pod_set.shape in given.states[node.name].load)
     return (*own, *given.extra.get(node.name, ()))

@@ -15,7 +15,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.plan import GroupStatus, Plan, Rule, Unremovable
-from lambda_autoscaler.core.removal_words import beginning
+from lambda_autoscaler.core.removal_words import beginning, replacement_text
 from lambda_autoscaler.core.scale_up import MAX_SHAPES_PER_CONTROLLER
 
 PREFIX: Final = "cluster_autoscaler_"
@@ -62,6 +62,8 @@ class PowertoolsTelemetry:
         """The lines that operators of the Cluster Autoscaler look for."""
         if plan.increases:
             self._logger.info(final_plan(plan))
+        if plan.replacement is not None:
+            self._logger.info(replacement_text(plan.replacement, plan.memory.last_scan))
         for removal in plan.removals:
             self._logger.info(beginning(removal))
 
