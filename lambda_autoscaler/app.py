@@ -28,6 +28,8 @@ from lambda_autoscaler.core.observe import build_cluster
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.plan import Notice, Plan
 from lambda_autoscaler.core.status import format_go_time, status_text
+from lambda_autoscaler.marking import Marker, has_marks
+from lambda_autoscaler.node_access import NodeAccess
 from lambda_autoscaler.ports import AutoscalerError, Aws, BadInput, Kube, MemoryStore, Telemetry
 from lambda_autoscaler.reading import observe
 from lambda_autoscaler.removal_log import RemovalOutcome, remembered_removals
@@ -124,7 +126,7 @@ class _Scan:
         for fault in decided.faults:
             self._edges.telemetry.warn(fault)
         remover = Remover(self._edges.kube, self._edges.aws, self._options, self._clock, cluster)
-        outcome = self._act(decided, remover) if has_actions(decided) else Outcome()
+        outcome = self._act(decided, remover) if has_actions(decided) or has_marks(decided) else Outcome()
         memory = remembered(before, decided, outcome, self._options, self._now)
         self._save(remembered_removals(memory, before, decided, remover.log.outcome(), self._now))
         if self._options.write_status_configmap:
@@ -158,8 +160,16 @@ class _Scan:
         self._edges.telemetry.planned(decided)
         actor = Actor(self._edges.aws, self._options, self._clock.seconds_left)
         outcome = actor.carry_out(decided) if sizes_groups(decided) else Outcome()
+        self._mark(decided, outcome)
         remover.begin(decided)
         return outcome
+
+    def _mark(self, decided: Plan, outcome: Outcome) -> None:
+        """Answer the interruption function before anything that takes long."""
+        nodes = NodeAccess(self._edges.kube, self._options)
+        marker = Marker(self._edges.kube, nodes, lambda: self._clock.seconds_left() > LOCK_MARGIN_SECONDS)
+        marker.write(decided, everything_asked=not (outcome.refused or outcome.withheld))
+        self._failures.extend(marker.failures)
 
     def _save(self, memory: Memory) -> None:
         self._try("memory was not saved", lambda: self._edges.memory.save(memory))

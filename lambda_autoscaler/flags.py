@@ -195,6 +195,7 @@ _BY_NAME: Final[dict[str, Callable[[str], Any]]] = {
     "scale_down_utilization_threshold": ratio,
     "scale_down_gpu_utilization_threshold": ratio,
     "consolidation_saving_threshold": ratio,
+    "rebalance_drain_share": ratio,
 }
 
 

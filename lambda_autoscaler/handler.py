@@ -1,5 +1,6 @@
-"""Lambda entry points.
+"""Lambda entry points of two functions of one package.
 
+``interruption`` is invoked by the queue of EC2 events, with up to ten messages; those that fail are reported one by one and come again.
 ``scan`` is invoked by EventBridge Scheduler (or a scheduled rule) once a minute, and scans once or as often as the settings say. Whatever
 makes a scan impossible is logged as one line and raised, so that the invocation counts as an error and alarms see it; an event that is not
 a scheduled one is such a fault, since it means that something is wired wrongly. Options, clients and the cluster's endpoint are made once
@@ -18,19 +19,25 @@ from aws_lambda_powertools import Logger
 
 from lambda_autoscaler.app import Edges, ScanReport
 from lambda_autoscaler.app import scan as run_scan
+from lambda_autoscaler.core.events import Home
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.edge.aws import AwsClient
 from lambda_autoscaler.edge.kube import KubeClient
 from lambda_autoscaler.edge.kube_auth import EksToken, eks_connection
 from lambda_autoscaler.edge.kube_http import KubeHttp
 from lambda_autoscaler.edge.memory import ConfigMapMemory
+from lambda_autoscaler.edge.messages import QueueMessages
 from lambda_autoscaler.edge.telemetry import DEFAULT_NAMESPACE, PowertoolsTelemetry
-from lambda_autoscaler.ports import AutoscalerError, BadInput, Unreachable
+from lambda_autoscaler.interrupting import Interrupter, InterruptionEdges
+from lambda_autoscaler.ports import AutoscalerError, BadInput, Throttled, Unreachable
 from lambda_autoscaler.repeating import repeated
 from lambda_autoscaler.settings import environment_flags, from_environment, notes_on
 
 SOURCES: Final = ("aws.scheduler", "aws.events")
 DETAIL_TYPE: Final = "Scheduled Event"
+QUEUE_URL: Final = "INTERRUPTION_QUEUE_URL"
+SCAN_FUNCTION: Final = "SCAN_FUNCTION"
+ATTEMPTS: Final = 3
 
 logger = Logger()
 
@@ -61,6 +68,63 @@ def scan(event: Any, context: Any) -> dict[str, object]:
         if isinstance(fault, Unreachable):
             _wired.cache_clear()
         raise
+
+
+def interruption(event: Any, context: Any) -> dict[str, Any]:
+    """Handle a batch of messages; returns those that failed, in the form that SQS event sources want."""
+    # The scan, which shares this module, needs none of it and starts sooner without.
+    from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response  # noqa: PLC0415
+
+    logger.append_keys(function_request_id=context.aws_request_id)
+    interrupter = _interrupter(_home(context.invoked_function_arn))
+    processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+    answer = process_partial_response(
+        event=event, record_handler=lambda record: _take(interrupter, record.body), processor=processor, context=context
+    )
+    try:
+        interrupter.finish()
+    except AutoscalerError as fault:
+        logger.error(f"no scan was woken, the next one comes within a minute: {fault}")  # noqa: TRY400 - one line
+    return dict(answer)
+
+
+def _take(interrupter: Interrupter, body: str) -> None:
+    """Handle a message, again after a moment when the API did not answer: the queue would bring it back only after a minute."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            interrupter.take(body)
+        except (Unreachable, Throttled) as fault:
+            if attempt < ATTEMPTS:
+                time.sleep(1.0)
+                continue
+            if isinstance(fault, Unreachable):
+                _interrupter.cache_clear()  # the cluster may have a new endpoint or certificate authority
+            logger.error(f"a message failed: {type(fault).__name__}: {fault}")  # noqa: TRY400 - one line
+            raise
+        except AutoscalerError as fault:
+            logger.error(f"a message failed: {type(fault).__name__}: {fault}")  # noqa: TRY400 - one line
+            raise
+        return
+
+
+def _home(function_arn: str) -> Home:
+    region, account = function_arn.split(":")[3:5]
+    return Home(account, region)
+
+
+@cache
+def _interrupter(home: Home) -> Interrupter:
+    """The interrupter of this container. Raises BadInput with all faults of the settings, and the errors of eks:DescribeCluster."""
+    options = from_environment(os.environ)
+    for name in (QUEUE_URL, SCAN_FUNCTION):
+        if not os.environ.get(name):
+            raise BadInput(f"the variable {name} is not set: the interruption function needs it")
+    aws = AwsClient(options)
+    http = KubeHttp(eks_connection(aws.describe_cluster(), EksToken(aws.client("sts"), options.cluster_name)))
+    telemetry = PowertoolsTelemetry(logger, options, os.environ.get("POWERTOOLS_METRICS_NAMESPACE") or DEFAULT_NAMESPACE)
+    messages = QueueMessages(aws.client, os.environ[QUEUE_URL], os.environ[SCAN_FUNCTION], home)
+    edges = InterruptionEdges(KubeClient(http), aws, messages, telemetry, time.time)  # noqa: TID251 - the entry point gives the clock
+    return Interrupter(edges, options, home)
 
 
 def _check_event(event: Any) -> None:

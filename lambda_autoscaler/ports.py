@@ -18,6 +18,7 @@ Errors::
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
+from lambda_autoscaler.core.events import Hook, Reminder
 from lambda_autoscaler.core.memory import Memory
 from lambda_autoscaler.core.plan import Notice, Plan
 from lambda_autoscaler.questions import Question
@@ -83,6 +84,9 @@ class Kube(Protocol):
     def evict(self, namespace: str, pod: str, uid: str, grace_seconds: int) -> None:
         """Evict a pod through the eviction API; Throttled when a PodDisruptionBudget forbids it now, NotFound when it is gone."""
 
+    def delete_pod(self, namespace: str, pod: str, uid: str, grace_seconds: int) -> None:
+        """Delete a pod whatever its budgets say, or shorten the time it has left to end; NotFound when it is gone."""
+
     def delete_node(self, name: str) -> None:
         """Delete a Node object whose instance is gone."""
 
@@ -99,8 +103,24 @@ class Aws(Protocol):
     def set_desired_capacity(self, group: str, desired: int) -> None:
         """SetDesiredCapacity to an absolute value."""
 
-    def terminate(self, instance: str) -> None:
-        """TerminateInstanceInAutoScalingGroup, decrementing the desired capacity."""
+    def terminate(self, instance: str, *, decrement: bool = True) -> None:
+        """TerminateInstanceInAutoScalingGroup; the desired capacity goes down with it, unless the group is to replace the instance."""
+
+    def complete_lifecycle(self, hook: Hook, instance: str) -> None:
+        """CompleteLifecycleAction with CONTINUE; an action that is no longer waited for counts as completed."""
+
+    def heartbeat(self, hook: Hook, instance: str) -> None:
+        """RecordLifecycleActionHeartbeat: the action takes longer."""
+
+
+class Messages(Protocol):
+    """How the interruption function goes on after its invocation has ended."""
+
+    def again(self, reminder: Reminder, seconds: int) -> None:
+        """Come back to a node in so many seconds, in another invocation."""
+
+    def wake(self) -> None:
+        """Have a scan look at the cluster at once."""
 
 
 class MemoryStore(Protocol):
@@ -117,6 +137,16 @@ class MemoryStore(Protocol):
 
     def release(self) -> None:
         """Give the lock back."""
+
+
+class InterruptionTelemetry(Protocol):
+    """What operators see of interruptions besides Kubernetes."""
+
+    def warn(self, sentence: str) -> None:
+        """Say what went wrong."""
+
+    def handled(self, message: Mapping[str, object], metrics: Mapping[str, float]) -> None:
+        """The one line of a message that was handled, and what is counted of it."""
 
 
 class Telemetry(Protocol):

@@ -54,4 +54,10 @@ class SpotPrices(msgspec.Struct, frozen=True):
     types: tuple[str, ...]
 
 
-Question = Nodegroup | InstanceTypes | LaunchTemplate | LaunchConfiguration | Activities | MatchingTypes | SpotPrices
+class ReservationInstances(msgspec.Struct, frozen=True):
+    """The running instances of a capacity reservation: ec2:DescribeInstances."""
+
+    reservation: str
+
+
+Question = Nodegroup | InstanceTypes | LaunchTemplate | LaunchConfiguration | Activities | MatchingTypes | SpotPrices | ReservationInstances

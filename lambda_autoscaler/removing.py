@@ -100,7 +100,7 @@ class Remover:
         found: dict[str, Node] = {}
         for name in list(self._active):
             try:
-                node = self._tainter.read(name)
+                node = self._tainter.nodes.read(name)
             except AutoscalerError as fault:
                 self.log.fail(f"node {name} cannot be looked at: {fault}")
                 continue
@@ -163,7 +163,9 @@ class Remover:
         del self._active[drain.node]
 
     def _roll_back(self, drain: Drain) -> None:
-        node = self._tainter.change(drain.node, lambda found: roll_back_patch(found, self._options) if is_being_deleted(found) else None)
+        node = self._tainter.nodes.change(
+            drain.node, lambda found: roll_back_patch(found, self._options) if is_being_deleted(found) else None
+        )
         if node is not None:
             self.log.rolled_back(drain, node)
         del self._active[drain.node]

@@ -6,18 +6,16 @@ cannot be marked, those of the batch that were are unmarked again (behaviour spe
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from lambda_autoscaler.core.decode import decode_objects
 from lambda_autoscaler.core.marks import begin_patch, is_being_deleted, roll_back_patch, soft_taint_patch
 from lambda_autoscaler.core.model import Node
-from lambda_autoscaler.core.observe import build_cluster
-from lambda_autoscaler.core.observed import Observed
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.plan import Removal, SoftTaint
-from lambda_autoscaler.ports import AutoscalerError, BadInput, Conflict, Kube, NotFound
+from lambda_autoscaler.node_access import NodeAccess
+from lambda_autoscaler.ports import AutoscalerError, Conflict, Kube, NotFound
 from lambda_autoscaler.removal_log import RemovalLog
 
 SOFT_TAINT_SECONDS: Final = 3.0
@@ -37,35 +35,11 @@ class Clock(msgspec.Struct, frozen=True):
 
 
 class Tainter:
-    """Writes taints, and reads nodes for it."""
+    """Writes taints; ``nodes`` reads and changes single nodes."""
 
     def __init__(self, kube: Kube, options: Options, clock: Clock, log: RemovalLog) -> None:
         self._kube, self._options, self._clock, self._log = kube, options, clock, log
-
-    def read(self, name: str) -> Node | None:
-        """A node with its pods as they are now; None when it is gone. Raises the errors of the port, BadInput for a node that is broken."""
-        nodes, faults = self._objects("nodes", name)
-        if faults:
-            raise BadInput(faults[0])
-        if not nodes:
-            return None
-        pods, faults = self._objects("pods", name)
-        cluster = build_cluster(Observed(nodes=nodes, pods=pods), self._options)
-        if faults or cluster.faults:
-            raise BadInput((*faults, *cluster.faults)[0])
-        return cluster.nodes[0]
-
-    def _objects(self, plural: str, node: str) -> tuple[list[Any], list[str]]:
-        found: list[Any] = []
-        faults: list[str] = []
-        try:
-            for page in self._kube.list(plural, node):
-                objects, broken = decode_objects(plural, page)
-                found.extend(objects)
-                faults.extend(broken)
-        except msgspec.DecodeError as fault:
-            raise BadInput(f"{plural} of node {node} cannot be read: {fault}") from fault
-        return found, faults
+        self.nodes = NodeAccess(kube, options)
 
     def begin(self, removals: Iterable[Removal], may_go_on: Callable[[], bool]) -> list[str]:
         """Mark the nodes of removals; names of those that are marked. ``may_go_on`` is asked before each one."""
@@ -97,7 +71,7 @@ class Tainter:
         def patch(node: Node) -> bytes | None:
             return None if is_being_deleted(node) else begin_patch(node, removal.reason, self._options, self._clock.now())
 
-        node = self.change(removal.node, patch)
+        node = self.nodes.change(removal.node, patch)
         if node is None:
             return False
         self._log.begun(removal, node)
@@ -105,33 +79,12 @@ class Tainter:
 
     def _unmark(self, removal: Removal) -> bool:
         try:
-            self.change(removal.node, lambda node: roll_back_patch(node, self._options))
+            self.nodes.change(removal.node, lambda node: roll_back_patch(node, self._options))
         except AutoscalerError as fault:
             self._log.fail(f"node {removal.node} keeps its taint until the next scan: {fault}")
             return False
         self._log.taken_back(removal)
         return True
-
-    def change(self, name: str, patch: Callable[[Node], bytes | None]) -> Node | None:
-        """Read a node and patch it; once more when it changed in between. The node as it was patched, None when there was nothing to do.
-
-        Raises the errors of the port, Conflict when it changed twice.
-        """
-        for attempt in (1, 2):
-            try:
-                node = self.read(name)
-                change = patch(node) if node is not None else None
-                if node is None or change is None:
-                    return None
-                self._kube.patch_node(name, change)
-            except NotFound:
-                return None
-            except Conflict:
-                if attempt == 2:
-                    raise
-                continue
-            return node
-        return None
 
     def soften(self, nodes: dict[str, Node], wanted: Iterable[SoftTaint]) -> None:
         """Put soft taints on nodes and take them off, for a few seconds at most. What cannot be written is left to the next scan."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from lambda_autoscaler import questions
 from lambda_autoscaler.app import Edges, ScanReport, plan, scan
+from lambda_autoscaler.core.events import Hook
 from lambda_autoscaler.core.memory import Memory
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.plan import Notice, Plan
@@ -141,6 +142,9 @@ class SmallCluster:
     def evict(self, namespace: str, pod: str, uid: str, grace_seconds: int) -> None:
         raise NotFound(f"pod {namespace}/{pod}")
 
+    def delete_pod(self, namespace: str, pod: str, uid: str, grace_seconds: int) -> None:
+        raise NotFound(f"pod {namespace}/{pod}")
+
     def delete_node(self, name: str) -> None:
         raise NotFound(f"node {name}")
 
@@ -175,8 +179,14 @@ class SmallCluster:
             raise self.refused[group]
         self.desired[group] = desired
 
-    def terminate(self, instance: str) -> None:
+    def terminate(self, instance: str, *, decrement: bool = True) -> None:
         raise NotFound(f"instance {instance}")
+
+    def complete_lifecycle(self, hook: Hook, instance: str) -> None:
+        raise NotFound(f"lifecycle action of {instance}")
+
+    def heartbeat(self, hook: Hook, instance: str) -> None:
+        raise NotFound(f"lifecycle action of {instance}")
 
     # --- ports.MemoryStore ---
 

@@ -298,3 +298,21 @@ class ClusterAnswer(_Camel, frozen=True):
     """Answer of eks:DescribeCluster."""
 
     cluster: EksCluster
+
+
+class Ec2Instance(_Pascal, frozen=True):
+    """ec2 Instance, as far as it is asked for."""
+
+    instance_id: str
+
+
+class Reservation(_Pascal, frozen=True):
+    """ec2 Reservation: instances that were launched together."""
+
+    instances: list[Ec2Instance] = []
+
+
+class Reservations(_Pascal, frozen=True):
+    """Answer of ec2:DescribeInstances."""
+
+    reservations: list[Reservation] = []

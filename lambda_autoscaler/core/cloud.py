@@ -72,6 +72,7 @@ def _node_group(asg: amazon.AutoScalingGroup, spec: GroupSpec, observed: Observe
         failures=_failures(observed.activities.get(spec.name, ())),
         managed=tags.get("eks:nodegroup-name", ""),
         capacity_type=_capacity_type(asg, nodegroup, observed),
+        types=_types(asg, nodegroup),
     )
     return group, [f"Auto Scaling group {spec.name}: {fault}" for fault in (*faults, *option_faults)]
 
@@ -96,6 +97,14 @@ def _failures(activities: tuple[amazon.Activity, ...] | list[amazon.Activity]) -
             except TimestampError:
                 continue
     return tuple(found)
+
+
+def _types(asg: amazon.AutoScalingGroup, nodegroup: amazon.Nodegroup | None) -> tuple[str, ...]:
+    """Instance types that the group names itself; none when it leaves that to its launch template or to requirements."""
+    policy = asg.mixed_instances_policy
+    if policy is not None:
+        return tuple(item.instance_type for item in policy.launch_template.overrides if item.instance_type)
+    return tuple(nodegroup.instance_types or ()) if nodegroup is not None else ()
 
 
 def _capacity_type(asg: amazon.AutoScalingGroup, nodegroup: amazon.Nodegroup | None, observed: Observed) -> str:

@@ -17,6 +17,8 @@ from lambda_autoscaler.core.expand import ExpanderInput
 from lambda_autoscaler.core.explain import increase_text, not_triggered_message
 from lambda_autoscaler.core.health import Health, assess, status_notice
 from lambda_autoscaler.core.increases import joined, with_requests
+from lambda_autoscaler.core.interrupted import answers, pods_of_doomed_nodes, with_marks, with_risky_pools
+from lambda_autoscaler.core.interruption import is_doomed
 from lambda_autoscaler.core.memory import Memory
 from lambda_autoscaler.core.minimum import to_minimum
 from lambda_autoscaler.core.model import Cluster, Node, PodRef, PodSet, PodShape, Resources, Template
@@ -52,7 +54,8 @@ def decide(cluster: Cluster, memory: Memory, options: Options, now: float) -> Pl
     if not options.scale_up_from_zero and (empty := _emptiness(cluster, options)):
         notice = status_notice(options, "Warning", "ClusterUnhealthy", empty)
         return Plan(ScaleUpResult.NOT_NEEDED, notices=(notice,), memory=memory, faults=cluster.faults, totals=totals_of(cluster))
-    found, memory = templates(cluster, memory, options, now)
+    cluster, marks = with_marks(cluster, options, now)
+    found, memory = templates(cluster, with_risky_pools(memory, cluster, now), options, now)
     health = assess(cluster, memory, options, now)
     memory = msgspec.structs.replace(health.memory, last_scan=now)
     plan = Plan(
@@ -66,6 +69,8 @@ def decide(cluster: Cluster, memory: Memory, options: Options, now: float) -> Pl
         faults=cluster.faults,
         totals=totals_of(cluster),
         drains=next_steps(cluster, options, now),
+        begun_interruptions=marks.begun,
+        cleared_interruptions=marks.cleared,
     )
     if not health.healthy:
         unhealthy = status_notice(options, "Warning", "ClusterUnhealthy", "Cluster is unhealthy")
@@ -75,6 +80,7 @@ def decide(cluster: Cluster, memory: Memory, options: Options, now: float) -> Pl
         return plan
     scan = _Scan(cluster, options, now, health, found)
     plan = scan.run(plan)
+    plan = msgspec.structs.replace(plan, answers=answers(cluster, plan.pods))
     return scan.with_minimum_sizes(plan) if options.enforce_node_group_min_size else plan
 
 
@@ -101,7 +107,9 @@ class _Scan:
         """The plan with what becomes of the waiting pods."""
         waiting = [
             item
-            for item in _joined(self.cluster.pending, self.cluster.unprocessed, pods_to_rehome(self.cluster))
+            for item in _joined(
+                pods_of_doomed_nodes(self.cluster), self.cluster.pending, self.cluster.unprocessed, pods_to_rehome(self.cluster)
+            )
             if not is_expendable(item.shape, self.options)
         ]
         free = place_on_free_capacity(self.simulation, waiting)
@@ -303,7 +311,7 @@ def _simulate(cluster: Cluster, options: Options, health: Health, found: dict[st
 def _facts(node: Node, promised: Iterable[PodSet], cluster: Cluster, options: Options) -> NodeFacts:
     pods = tuple((item.shape, len(item.pods)) for item in _joined(node.pods, promised) if not is_expendable(item.shape, options))
     limits = cluster.attach_limits.get(node.name, {})
-    return NodeFacts(node.labels, node.taints, node.allocatable, pods, node.name, node.unschedulable, limits)
+    return NodeFacts(node.labels, node.taints, node.allocatable, pods, node.name, node.unschedulable or is_doomed(node), limits)
 
 
 def _outcomes(part: Round, *, final: bool) -> list[PendingPods]:

@@ -11,6 +11,7 @@ import msgspec
 
 from lambda_autoscaler.core.draining import removals_in_progress
 from lambda_autoscaler.core.health import Health
+from lambda_autoscaler.core.interruption import is_at_risk
 from lambda_autoscaler.core.marks import is_being_deleted, record_of
 from lambda_autoscaler.core.memory import Memory
 from lambda_autoscaler.core.model import CPU, DELETION_CANDIDATE_TAINT, MEMORY, Cluster, Node
@@ -35,14 +36,15 @@ def choose_removals(unneeded: Sequence[Candidate], given: ScaleDownInput) -> Cho
     gate = _Gate(given)
     outcomes: dict[str, NodeOutcome] = {}
     ready: list[Candidate] = []
-    for candidate in sorted(unneeded, key=lambda item: (bool(item.to_move.moved), item.is_risky)):
+    for candidate in sorted(unneeded, key=lambda item: (bool(item.to_move.moved), not is_at_risk(item.node), item.is_risky)):
         held = gate.holds(candidate)
         if held is None:
             ready.append(candidate)
         outcomes[candidate.node.name] = held or _outcome(candidate, None, given.memory)
     going = _within_budget(ready, given)
+    names = {candidate.node.name for candidate in going}
     for candidate in ready:
-        if candidate not in going:
+        if candidate.node.name not in names:
             outcomes[candidate.node.name] = _outcome(candidate, Unremovable.OVER_BUDGET, given.memory)
     return Chosen(tuple(removal_of(candidate, given) for candidate in going), outcomes)
 
@@ -130,7 +132,9 @@ def _by_group(candidates: Iterable[Candidate]) -> list[Candidate]:
 def removal_of(candidate: Candidate, given: ScaleDownInput) -> Removal:
     """The removal of a node, with the pods that are on it and must move."""
     node, used = candidate.node, candidate.utilization
-    instance = next((item.id for item in given.group(node.group).instances if item.provider_id == node.provider_id), "")
+    instances = given.group(node.group).instances
+    own = node.provider_id.rpartition("/")[2]  # compared first: an instance puts its provider id together whenever it is asked
+    instance = next((item.id for item in instances if item.id == own and item.provider_id == node.provider_id), "")
     here = {pod.uid or pod.name for item in candidate.pods for pod in item.pods}
     moved = [(item.shape.namespace, pod) for item in candidate.to_move.moved for pod in item.pods]
     moves = tuple(f"{namespace}/{pod.name}" for namespace, pod in moved if (pod.uid or pod.name) in here)

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from lambda_autoscaler.core.backoff import is_backed_off, with_failure, without_stale
+from lambda_autoscaler.core.interruption import is_doomed
 from lambda_autoscaler.core.memory import IncorrectSize, Memory, ScaleUpRequest
 from lambda_autoscaler.core.model import TO_BE_DELETED_TAINT, Cluster, Node, NodeGroup
 from lambda_autoscaler.core.options import Options
@@ -73,7 +74,9 @@ def assess(cluster: Cluster, memory: Memory, options: Options, now: float) -> He
     memory, timed_out = _expire_requests(classes, memory, options, now)
     memory, failed, unfulfilled = _creation_errors(classes, memory, options, now)
     memory, resize = _incorrect_sizes(classes, memory, options, now)
+    doomed = {node.group for node in cluster.nodes if is_doomed(node)}
     groups = {name: _judged(item, memory, options, now) for name, item in classes.items()}
+    groups = {name: _with_replacements(item) if name in doomed else item for name, item in groups.items()}
     overdue = tuple(_overdue(item, options) for item in classes.values() if item.group.id not in dict(unfulfilled))
     return Health(
         groups=groups,
@@ -226,6 +229,13 @@ def _judged(item: GroupHealth, memory: Memory, options: Options, now: float) -> 
     coming = item.missing if request is not None and not is_backed_off(memory, item.group.id, now) else 0
     least = item.group.desired - len(item.long_unregistered) - (request.increase if request else 0)
     return msgspec.structs.replace(item, upcoming=max(0, coming), healthy=_group_is_healthy(item, least, options))
+
+
+def _with_replacements(item: GroupHealth) -> GroupHealth:
+    """A group with doomed nodes: instances beyond its desired capacity come in their place (capacity rebalancing): nobody asks for them."""
+    alive = sum(not instance.placeholder and not instance.lifecycle.startswith("Terminat") for instance in item.group.instances)
+    beyond = min(max(0, alive - item.group.desired), len(item.unregistered))
+    return msgspec.structs.replace(item, upcoming=item.upcoming + beyond)
 
 
 def _group_is_healthy(item: GroupHealth, least: int, options: Options) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from lambda_autoscaler.core.interruption import is_doomed
 from lambda_autoscaler.core.kubernetes import Taint
 from lambda_autoscaler.core.model import DELETION_CANDIDATE_TAINT, TO_BE_DELETED_TAINT, Node
 from lambda_autoscaler.core.options import Options
@@ -63,9 +64,9 @@ def record_patch(node: Node, record: RemovalRecord) -> bytes:
 
 
 def roll_back_patch(node: Node, options: Options) -> bytes:
-    """Merge patch that takes a removal back. A node that was cordoned before it stays cordoned."""
+    """Merge patch that takes a removal back. A node that was cordoned before it, or that is doomed, stays cordoned."""
     spec: dict[str, Any] = {"taints": _without(node.taints, TO_BE_DELETED_TAINT)}
-    if record_of(node, options).cordoned:
+    if record_of(node, options).cordoned and not is_doomed(node):
         spec["unschedulable"] = None
     return _patch(node, spec, None)
 

@@ -87,3 +87,4 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     last_scan: float = 0.0
     size_set: dict[str, float] = {}
     consolidation: Consolidation | None = None
+    risky_pools: dict[str, float] = {}

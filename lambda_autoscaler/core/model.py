@@ -25,6 +25,9 @@ TO_BE_DELETED_TAINT: Final = "ToBeDeletedByClusterAutoscaler"
 DELETION_CANDIDATE_TAINT: Final = "DeletionCandidateOfClusterAutoscaler"
 
 
+INTERRUPTION_TAINT: Final = "eks-autoscaling/interruption"
+
+
 class Requirement(msgspec.Struct, frozen=True):
     """One expression of a selector: operator is In, NotIn, Exists, DoesNotExist, Gt or Lt."""
 
@@ -147,7 +150,10 @@ class PodShape(msgspec.Struct, frozen=True, eq=False, gc=False):
 
     def request(self, resource: str) -> int:
         """Requested amount of a resource, 0 when none."""
-        return next((amount for name, amount in self.requests if name == resource), 0)
+        for name, amount in self.requests:
+            if name == resource:
+                return amount
+        return 0
 
 
 class PodRef(msgspec.Struct, frozen=True, gc=False):
@@ -270,7 +276,7 @@ class LaunchFailure(msgspec.Struct, frozen=True):
 
 
 class NodeGroup(msgspec.Struct, frozen=True):
-    """An Auto Scaling group that the autoscaler may size. ``id`` is its name."""
+    """An Auto Scaling group that the autoscaler may size. ``id`` is its name, ``types`` are the instance types it may launch."""
 
     id: str
     minimum: int
@@ -284,6 +290,7 @@ class NodeGroup(msgspec.Struct, frozen=True):
     failures: tuple[LaunchFailure, ...] = ()
     managed: str = ""
     capacity_type: str = ""
+    types: tuple[str, ...] = ()
 
 
 class DisruptionBudget(msgspec.Struct, frozen=True):

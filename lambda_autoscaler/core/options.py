@@ -137,6 +137,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     random_seed: int = 0
     scan_interval: float = 60.0
     eni_max_pods: bool = False
+    drain_on_rebalance: bool = False
+    rebalance_drain_share: float = 0.1
+    interruption_risk_ttl: float = 21_600.0
     consolidation_enabled: bool = False
     consolidation_across_capacity_types: bool = False
     consolidation_saving_threshold: float = 0.15

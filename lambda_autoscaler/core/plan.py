@@ -3,10 +3,12 @@
 A refusal is a value that names rule and object; events, metrics, ``plan`` and ``explain`` are renderings of the same values.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 import msgspec
 
+from lambda_autoscaler.core.interruption import Answer, InterruptionRecord
 from lambda_autoscaler.core.memory import Backoff, Consolidation, Memory
 from lambda_autoscaler.core.model import PodRef, PodShape
 
@@ -74,6 +76,7 @@ class Unremovable(StrEnum):
     OVER_BUDGET = "DeletionBudgetExceeded"
     STARTING = "NotStarted"
     CONSOLIDATING = "BeingConsolidated"
+    INTERRUPTED = "BeingInterrupted"
     UNEXPECTED = "UnexpectedError"
 
 
@@ -261,7 +264,8 @@ class Plan(msgspec.Struct, frozen=True):
 
     ``increases`` and ``removals`` are to be carried out in order, ``drains`` are removals begun earlier; ``delete_instances`` are
     unregistered or failed instances (group, instance ids); ``resize`` sets a target that was wrong (group, new desired capacity).
-    ``memory`` is what to remember once the actions are done.
+    ``begun_interruptions`` are nodes at risk that begin to drain, by name; ``answers`` tell the interruption function, by node, whether
+    capacity was asked for. ``memory`` is what to remember once the actions are done.
     """
 
     result: ScaleUpResult
@@ -269,6 +273,9 @@ class Plan(msgspec.Struct, frozen=True):
     removals: tuple[Removal, ...] = ()
     drains: tuple[Drain, ...] = ()
     soft_taints: tuple[SoftTaint, ...] = ()
+    begun_interruptions: Mapping[str, InterruptionRecord] = {}
+    cleared_interruptions: tuple[str, ...] = ()
+    answers: Mapping[str, Answer] = {}
     replacement: Replacement | None = None
     nodes: tuple[NodeOutcome, ...] = ()
     delete_instances: tuple[tuple[str, tuple[str, ...]], ...] = ()

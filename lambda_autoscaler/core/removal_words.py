@@ -27,6 +27,7 @@ _STAYS: Final[Mapping[Unremovable, str]] = {
     Unremovable.OVER_BUDGET: "not needed, but enough nodes are being removed at once",
     Unremovable.STARTING: "it is starting",
     Unremovable.CONSOLIDATING: "it takes part in a consolidation",
+    Unremovable.INTERRUPTED: "its instance is being interrupted",
     Unremovable.UNEXPECTED: "its utilisation cannot be computed",
 }
 _RULES: Final[Mapping[str, str]] = {

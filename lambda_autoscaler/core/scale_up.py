@@ -14,6 +14,7 @@ from lambda_autoscaler.core.model import NodeGroup, PodSet, PodShape, Template
 from lambda_autoscaler.core.node_state import NodeFacts
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.plan import Increase, Misfit, Notice, OptionSummary, Rule, ScaleUpResult
+from lambda_autoscaler.core.pools import away_from_risk
 from lambda_autoscaler.core.quota import CLUSTER_WIDE, Quota, usage
 from lambda_autoscaler.core.simulation import Simulation
 
@@ -81,7 +82,7 @@ def scale_up(simulation: Simulation, given: ScaleUpInput) -> ScaleUpDecision:
     decision = ScaleUpDecision(result=ScaleUpResult.NO_OPTIONS, skipped=skipped, refusals=refusals, helped=helped)
     if not options:
         return decision
-    best, notices = choose(options, given.expander)
+    best, notices = choose(away_from_risk(options, given.groups, given.health.memory.risky_pools), given.expander)
     increases, capped = _increases(simulation, best, hosts, given)
     return msgspec.structs.replace(
         decision,

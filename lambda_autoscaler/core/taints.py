@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from lambda_autoscaler.core.kubernetes import Taint, Toleration
-from lambda_autoscaler.core.model import DELETION_CANDIDATE_TAINT, TO_BE_DELETED_TAINT
+from lambda_autoscaler.core.model import DELETION_CANDIDATE_TAINT, INTERRUPTION_TAINT, TO_BE_DELETED_TAINT
 from lambda_autoscaler.core.options import Options
 
 NO_SCHEDULE: Final = "NoSchedule"
@@ -68,7 +68,7 @@ def is_status_taint(key: str, options: Options) -> bool:
 
 def template_taints(taints: Iterable[Taint], options: Options) -> tuple[Taint, ...]:
     """Taints that a new node of the group would carry: conditions, startup and status taints and the autoscaler's own are stripped."""
-    own = (TO_BE_DELETED_TAINT, DELETION_CANDIDATE_TAINT)
+    own = (TO_BE_DELETED_TAINT, DELETION_CANDIDATE_TAINT, INTERRUPTION_TAINT)
     return tuple(
         Taint(key=taint.key, effect=taint.effect, value=taint.value)
         for taint in taints

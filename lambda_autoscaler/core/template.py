@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from lambda_autoscaler.core.fit import PREDICATES, Place, first_misfit
+from lambda_autoscaler.core.interruption import is_doomed
 from lambda_autoscaler.core.memory import Memory, RememberedTemplate
 from lambda_autoscaler.core.model import (
     HOSTNAME_LABEL,
@@ -87,7 +88,8 @@ def _candidates(nodes: Iterable[Node], options: Options, now: float) -> tuple[di
 def _is_good(node: Node, options: Options, now: float) -> bool:
     state = readiness(node, options)
     stable = state.changed + STABILIZATION < now
-    return state.ready and stable and not node.unschedulable and all(taint.key != TO_BE_DELETED_TAINT for taint in node.taints)
+    leaves = node.unschedulable or is_doomed(node) or any(taint.key == TO_BE_DELETED_TAINT for taint in node.taints)
+    return state.ready and stable and not leaves
 
 
 def _from_node(node: Node, cluster: Cluster, options: Options, source: str) -> Template:

@@ -19,14 +19,16 @@ import msgspec
 from botocore.config import Config
 
 from lambda_autoscaler import questions
+from lambda_autoscaler.core.events import Hook
 from lambda_autoscaler.core.options import Options, TagFilter
 from lambda_autoscaler.edge.aws_errors import at_the_border
-from lambda_autoscaler.ports import NotFound
+from lambda_autoscaler.ports import NotFound, Refused
 
 NODEGROUP_SECONDS: Final = 360.0
 LAUNCH_TEMPLATE_SECONDS: Final = 1200.0
 SPOT_PRICE_SECONDS: Final = 600.0
 NAMES_PER_PAGE: Final = 100
+NO_ACTIVE_ACTION: Final = "No active Lifecycle Action"
 _TEMPLATE_ID: Final = re.compile(r"^lt-[0-9a-f]{8,17}$")
 _CONFIG: Final = Config(
     retries={"mode": "standard", "max_attempts": 3}, connect_timeout=3, read_timeout=15, user_agent_extra="eks-autoscaling"
@@ -99,6 +101,14 @@ class AwsClient:
                 return self._matching_types(image, requirements)
             case questions.SpotPrices(types):
                 return self._spot_prices(types)
+            case questions.ReservationInstances(reservation):
+                return self._reservation_instances(reservation)
+
+    def _reservation_instances(self, reservation: str) -> bytes:
+        filters = [{"Name": "capacity-reservation-id", "Values": [reservation]}]
+        pages = self._pages("ec2", "DescribeInstances", Filters=filters)
+        reservations = [item for page in pages for item in msgspec.json.decode(page)["Reservations"]]
+        return msgspec.json.encode({"Reservations": reservations})
 
     def _instance_types(self, names: Sequence[str]) -> bytes:
         """Asked for by filter: named directly, one unknown type would fail the whole request."""
@@ -140,9 +150,21 @@ class AwsClient:
         """SetDesiredCapacity, at once whatever the group's cooldown."""
         self._call("autoscaling", "SetDesiredCapacity", AutoScalingGroupName=group, DesiredCapacity=desired, HonorCooldown=False)
 
-    def terminate(self, instance: str) -> None:
-        """TerminateInstanceInAutoScalingGroup; the group does not replace the instance."""
-        self._call("autoscaling", "TerminateInstanceInAutoScalingGroup", InstanceId=instance, ShouldDecrementDesiredCapacity=True)
+    def terminate(self, instance: str, *, decrement: bool = True) -> None:
+        """TerminateInstanceInAutoScalingGroup; with ``decrement`` the group does not replace the instance."""
+        self._call("autoscaling", "TerminateInstanceInAutoScalingGroup", InstanceId=instance, ShouldDecrementDesiredCapacity=decrement)
+
+    def complete_lifecycle(self, hook: Hook, instance: str) -> None:
+        """CompleteLifecycleAction with CONTINUE; Auto Scaling refuses what is completed already, which is as good."""
+        try:
+            self._call("autoscaling", "CompleteLifecycleAction", LifecycleActionResult="CONTINUE", **_action(hook, instance))
+        except (NotFound, Refused) as fault:
+            if NO_ACTIVE_ACTION not in str(fault):
+                raise
+
+    def heartbeat(self, hook: Hook, instance: str) -> None:
+        """RecordLifecycleActionHeartbeat."""
+        self._call("autoscaling", "RecordLifecycleActionHeartbeat", **_action(hook, instance))
 
     def _call(self, service: str, operation: str, **parameters: Any) -> bytes:
         client = self.client(service)
@@ -168,6 +190,11 @@ class AwsClient:
             return self._call(service, operation, **parameters)
         except NotFound:
             return None
+
+
+def _action(hook: Hook, instance: str) -> dict[str, str]:
+    """Names a lifecycle action; the token is left out, since the instance names it as well and a redelivered token may be an old one."""
+    return {"AutoScalingGroupName": hook.group, "LifecycleHookName": hook.name, "InstanceId": instance}
 
 
 def _runtime_clients() -> Callable[..., Any]:

@@ -114,6 +114,12 @@ class KubeClient:
         path = f"/api/v1/namespaces/{quote(namespace)}/pods/{quote(pod)}/eviction"
         self._http.request("POST", path, body=msgspec.json.encode(eviction))
 
+    def delete_pod(self, namespace: str, pod: str, uid: str, grace_seconds: int) -> None:
+        """Delete one very pod; on a pod that ends already a shorter time counts."""
+        options = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": grace_seconds, "preconditions": {"uid": uid}}
+        path = f"/api/v1/namespaces/{quote(namespace)}/pods/{quote(pod)}"
+        self._http.request("DELETE", path, body=msgspec.json.encode(options))
+
     def delete_node(self, name: str) -> None:
         """Delete a Node object."""
         self._http.request("DELETE", f"/api/v1/nodes/{quote(name)}")

@@ -15,6 +15,7 @@ from typing import Any, Final, NoReturn, TypeVar
 import msgspec
 
 from lambda_autoscaler import questions
+from lambda_autoscaler.core.events import Hook
 from lambda_autoscaler.core.memory import Memory
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.plan import Notice
@@ -183,6 +184,10 @@ class SnapshotKube(_ReadOnly):
         """Refused."""
         self._refuse(namespace, pod, uid, grace_seconds)
 
+    def delete_pod(self, namespace: str, pod: str, uid: str, grace_seconds: int) -> None:
+        """Refused."""
+        self._refuse(namespace, pod, uid, grace_seconds)
+
     def delete_node(self, name: str) -> None:
         """Refused."""
         self._refuse(name)
@@ -231,6 +236,8 @@ class SnapshotAws(_ReadOnly):
             case questions.SpotPrices(types):
                 prices = _read(self._folder, SPOT_PRICES_FILE, _SpotPrices, required=False) or _SpotPrices()
                 return msgspec.json.encode(_SpotPrices([item for item in prices.spot_price_history if item.get("InstanceType") in types]))
+            case questions.ReservationInstances():
+                return None
 
     def _launch_template(self, template: str, version: str) -> bytes | None:
         """One version of a template; ``$Default`` and ``$Latest`` as EC2 resolves them."""
@@ -250,6 +257,14 @@ class SnapshotAws(_ReadOnly):
         """Refused."""
         self._refuse(group, desired)
 
-    def terminate(self, instance: str) -> None:
+    def terminate(self, instance: str, *, decrement: bool = True) -> None:
         """Refused."""
-        self._refuse(instance)
+        self._refuse(instance, decrement)
+
+    def complete_lifecycle(self, hook: Hook, instance: str) -> None:
+        """Refused."""
+        self._refuse(hook, instance)
+
+    def heartbeat(self, hook: Hook, instance: str) -> None:
+        """Refused."""
+        self._refuse(hook, instance)

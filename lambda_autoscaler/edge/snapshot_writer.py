@@ -18,6 +18,8 @@ import msgspec
 from lambda_autoscaler import questions
 from lambda_autoscaler.core import amazon
 from lambda_autoscaler.core.decode import decode_objects
+from lambda_autoscaler.core.events import Hook
+from lambda_autoscaler.core.interruption import ANSWER, INTERRUPTION
 from lambda_autoscaler.core.memory import Memory
 from lambda_autoscaler.core.plan import Notice
 from lambda_autoscaler.core.shapes import KNOWN_ANNOTATIONS
@@ -35,6 +37,8 @@ from lambda_autoscaler.edge.snapshot import (
 from lambda_autoscaler.ports import Aws, BadInput, Kube
 
 KEPT_ANNOTATIONS: Final = KNOWN_ANNOTATIONS | {
+    INTERRUPTION,
+    ANSWER,
     "cluster-autoscaler.kubernetes.io/scale-down-disabled",
     "k8s.io/cluster-autoscaler-enabled",
     "storageclass.kubernetes.io/is-default-class",
@@ -135,6 +139,9 @@ class _RecordingKube:
     def evict(self, namespace: str, pod: str, uid: str, grace_seconds: int) -> None:
         self._kube.evict(namespace, pod, uid, grace_seconds)
 
+    def delete_pod(self, namespace: str, pod: str, uid: str, grace_seconds: int) -> None:
+        self._kube.delete_pod(namespace, pod, uid, grace_seconds)
+
     def delete_node(self, name: str) -> None:
         self._kube.delete_node(name)
 
@@ -171,8 +178,14 @@ class _RecordingAws:
     def set_desired_capacity(self, group: str, desired: int) -> None:
         self._aws.set_desired_capacity(group, desired)
 
-    def terminate(self, instance: str) -> None:
-        self._aws.terminate(instance)
+    def terminate(self, instance: str, *, decrement: bool = True) -> None:
+        self._aws.terminate(instance, decrement=decrement)
+
+    def complete_lifecycle(self, hook: Hook, instance: str) -> None:
+        self._aws.complete_lifecycle(hook, instance)
+
+    def heartbeat(self, hook: Hook, instance: str) -> None:
+        self._aws.heartbeat(hook, instance)
 
 
 def _place(question: questions.Question, answer: bytes) -> tuple[str, bytes, type[msgspec.Struct]]:

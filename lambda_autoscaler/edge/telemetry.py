@@ -79,6 +79,12 @@ class PowertoolsTelemetry:
             for group in plan.groups:
                 self._emit({"cluster": self._options.cluster_name, "node_group": group.group}, group_metrics(group))
 
+    def handled(self, message: Mapping[str, object], metrics: Mapping[str, float]) -> None:
+        """One line about a message of the interruption queue, and its metrics (``ports.InterruptionTelemetry``)."""
+        self._logger.info("interruption handled", extra={"interruption": dict(message)})
+        if metrics:
+            self._emit({"cluster": self._options.cluster_name}, metrics)
+
     def _emit(self, dimensions: Mapping[str, str], values: Mapping[str, float]) -> None:
         metrics = EphemeralMetrics(namespace=self._namespace, service=self._logger.service)
         for dimension, member in dimensions.items():

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from lambda_autoscaler import questions
+from lambda_autoscaler.core.events import Hook
 from lambda_autoscaler.core.units import format_timestamp
 from lambda_autoscaler.ports import NotFound
 from lambda_autoscaler.sim.auto_scaling import Fleet, LaunchActivity, SimGroup
@@ -64,10 +65,19 @@ class SimAws:
         self._fleet.set_desired(group, desired)
         self.writes += 1
 
-    def terminate(self, instance: str) -> None:
-        """TerminateInstanceInAutoScalingGroup, decrementing. Raises Refused at the group's minimum."""
-        self._fleet.terminate(instance)
+    def terminate(self, instance: str, *, decrement: bool = True) -> None:
+        """TerminateInstanceInAutoScalingGroup. Raises Refused when decrementing at the group's minimum."""
+        if decrement:
+            self._fleet.terminate(instance)
+        else:
+            self._fleet.kill(instance)
         self.writes += 1
+
+    def complete_lifecycle(self, hook: Hook, instance: str) -> None:
+        """Lifecycle hooks are not simulated: there is never an action to wait for."""
+
+    def heartbeat(self, hook: Hook, instance: str) -> None:
+        """Lifecycle hooks are not simulated."""
 
     def _group(self, group: SimGroup) -> dict[str, Any]:
         limits = group.specification

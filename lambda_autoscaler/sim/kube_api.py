@@ -73,6 +73,18 @@ class SimKube:
         self._journal.note(Entry(agenda.now, Happening.POD_EVICTED, f"{namespace}/{pod}", detail=found.node))
         agenda.after(min(float(grace_seconds), STOP_SECONDS), lambda: self._state.remove_pod(found))
 
+    def delete_pod(self, namespace: str, pod: str, uid: str, grace_seconds: int) -> None:
+        """Start to end a pod whatever its budgets say, or end it sooner. Raises NotFound when it is gone."""
+        found = self._state.pods.get((namespace, pod))
+        if found is None or (uid and found.uid != uid):
+            raise NotFound(f"pods {pod!r} not found")
+        ends = self._state.agenda.now + grace_seconds
+        if found.deletion is None or ends < found.deletion:
+            found.deletion = ends
+            self._state.touch(found)
+            self._journal.note(Entry(self._state.agenda.now, Happening.POD_EVICTED, f"{namespace}/{pod}", detail=found.node))
+            self._state.agenda.after(min(float(grace_seconds), STOP_SECONDS), lambda: self._state.remove_pod(found))
+
     def delete_node(self, name: str) -> None:
         """Delete a Node object; the pods bound to it go with it, as the pod garbage collector sees to. Raises NotFound."""
         if name not in self._state.nodes:

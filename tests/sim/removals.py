@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from lambda_autoscaler.app import Edges, ScanReport, scan
+from lambda_autoscaler.core.events import Hook
 from lambda_autoscaler.core.memory import Memory
 from lambda_autoscaler.core.model import TO_BE_DELETED_TAINT
 from lambda_autoscaler.core.options import Options
@@ -67,6 +68,9 @@ class Kube:
     def evict(self, namespace: str, pod: str, uid: str, grace_seconds: int) -> None:
         self._write("evict", pod, lambda: self._kube.evict(namespace, pod, uid, grace_seconds))
 
+    def delete_pod(self, namespace: str, pod: str, uid: str, grace_seconds: int) -> None:
+        self._write("delete pod", pod, lambda: self._kube.delete_pod(namespace, pod, uid, grace_seconds))
+
     def delete_node(self, name: str) -> None:
         self._write("delete", name, lambda: self._kube.delete_node(name))
 
@@ -86,8 +90,14 @@ class Aws:
     def set_desired_capacity(self, group: str, desired: int) -> None:
         self._write("desired", group, lambda: self._aws.set_desired_capacity(group, desired))
 
-    def terminate(self, instance: str) -> None:
-        self._write("terminate", instance, lambda: self._aws.terminate(instance))
+    def terminate(self, instance: str, *, decrement: bool = True) -> None:
+        self._write("terminate", instance, lambda: self._aws.terminate(instance, decrement=decrement))
+
+    def complete_lifecycle(self, hook: Hook, instance: str) -> None:
+        self._write("complete", instance, lambda: self._aws.complete_lifecycle(hook, instance))
+
+    def heartbeat(self, hook: Hook, instance: str) -> None:
+        self._write("heartbeat", instance, lambda: self._aws.heartbeat(hook, instance))
 
 
 class Store:

@@ -1,0 +1,117 @@
+"""How a scan takes nodes under interruption into account.
+
+Their pods count as waiting, before all others of their priority; they take nothing and are no candidates of scale-down. Each doomed node
+gets an answer: whether capacity was asked for in its place. A node at risk begins to drain when that is wanted (``--drain-on-rebalance``),
+a bounded share of its group at a time; a mark that came to nothing is taken off after a while. Pools whose spot instances are being taken
+are remembered for some minutes, so that the next choice of a group avoids them.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from lambda_autoscaler.core.interruption import (
+    INTERRUPTION,
+    STALE_SECONDS,
+    Answer,
+    InterruptionRecord,
+    answer_of,
+    is_doomed,
+    record_of,
+)
+from lambda_autoscaler.core.interruption_steps import pods_to_move
+from lambda_autoscaler.core.marks import is_being_deleted
+from lambda_autoscaler.core.memory import Memory
+from lambda_autoscaler.core.model import ZONE_LABEL, Cluster, Node, PodSet
+from lambda_autoscaler.core.options import Options
+from lambda_autoscaler.core.plan import PendingPods
+from lambda_autoscaler.core.pools import RISK_SECONDS, pool
+from lambda_autoscaler.core.prices import INSTANCE_TYPE_LABEL
+
+MOST_NAMES = 100
+
+
+class Marks(msgspec.Struct, frozen=True):
+    """What a scan changes about marks: records of nodes at risk that begin to drain, and nodes whose mark is taken off."""
+
+    begun: Mapping[str, InterruptionRecord] = {}
+    cleared: tuple[str, ...] = ()
+
+
+def with_marks(cluster: Cluster, options: Options, now: float) -> tuple[Cluster, Marks]:
+    """The cluster with the marks as they will be after this scan, and what changes about them."""
+    records = {node.name: record for node in cluster.nodes if (record := record_of(node)) is not None}
+    if not records:
+        return cluster, Marks()
+    cleared = tuple(name for name, record in records.items() if _came_to_nothing(record, options, now))
+    begun = _begun(cluster, {name: record for name, record in records.items() if name not in cleared}, options, now)
+    return msgspec.structs.replace(cluster, nodes=tuple(_marked(node, begun, cleared) for node in cluster.nodes)), Marks(begun, cleared)
+
+
+def _came_to_nothing(record: InterruptionRecord, options: Options, now: float) -> bool:
+    if record.is_taken_back and record.deadline is not None:
+        return record.deadline + STALE_SECONDS < now
+    return max(record.seen, record.deadline or 0.0) + options.interruption_risk_ttl < now
+
+
+def _begun(cluster: Cluster, records: Mapping[str, InterruptionRecord], options: Options, now: float) -> dict[str, InterruptionRecord]:
+    if not options.drain_on_rebalance:
+        return {}
+    sizes = Counter(node.group for node in cluster.nodes if node.group)
+    draining = Counter(node.group for node in cluster.nodes if node.name in records and records[node.name].drains)
+    found: dict[str, InterruptionRecord] = {}
+    for node in cluster.nodes:
+        record = records.get(node.name)
+        if record is None or record.drains or not node.group:
+            continue
+        if draining[node.group] < max(1, int(sizes[node.group] * options.rebalance_drain_share)):
+            draining[node.group] += 1
+            found[node.name] = msgspec.structs.replace(record, drains=True, seen=now)
+    return found
+
+
+def _marked(node: Node, begun: Mapping[str, InterruptionRecord], cleared: Iterable[str]) -> Node:
+    if node.name in begun:
+        text = msgspec.json.encode(begun[node.name]).decode()
+        return msgspec.structs.replace(node, annotations={**node.annotations, INTERRUPTION: text})
+    if node.name in cleared:
+        kept = {key: value for key, value in node.annotations.items() if key != INTERRUPTION}
+        return msgspec.structs.replace(node, annotations=kept, taints=tuple(taint for taint in node.taints if taint.key != INTERRUPTION))
+    return node
+
+
+def pods_of_doomed_nodes(cluster: Cluster) -> list[PodSet]:
+    """Pods that will want another place because their instance goes; those that end already have a successor that waits."""
+    doomed = (node for node in cluster.nodes if is_doomed(node) and not is_being_deleted(node))
+    return [PodSet(shape, (ref,)) for node in doomed for shape, ref in pods_to_move(node) if ref.deletion is None]
+
+
+def answers(cluster: Cluster, pods: Iterable[PendingPods]) -> dict[str, Answer]:
+    """By node, the answer to each doomed node that has none yet, or whose pods fare better now."""
+    doomed = [node for node in cluster.nodes if is_doomed(node)]
+    if not doomed:
+        return {}
+    outcomes = {pod.uid: item.outcome for item in pods for pod in item.pods}
+    found = {node.name: (node, _answer(node, outcomes)) for node in doomed}
+    return {name: answer for name, (node, answer) in found.items() if answer != answer_of(node)}
+
+
+def _answer(node: Node, outcomes: Mapping[str, str]) -> Answer:
+    before = answer_of(node)
+    fates = [(f"{shape.namespace}/{ref.name}", outcomes.get(ref.uid, "")) for shape, ref in pods_to_move(node) if ref.deletion is None]
+    homeless = tuple(name for name, outcome in fates if outcome in ("unhelped", "waiting"))[:MOST_NAMES]
+    if any(outcome == "triggered" for _, outcome in fates) or (before is not None and before.verdict == "asked"):
+        return Answer("asked", homeless)
+    return Answer("none" if homeless and len(homeless) == len(fates) else "room", homeless)
+
+
+def with_risky_pools(memory: Memory, cluster: Cluster, now: float) -> Memory:
+    """Memory with the pools whose spot instances are being taken, each for some minutes after the notice."""
+    known = {name: until for name, until in memory.risky_pools.items() if until > now}
+    for node in cluster.nodes:
+        record = record_of(node)
+        if record is not None and record.is_taken_back and record.noticed + RISK_SECONDS > now:
+            name = pool(node.labels.get(INSTANCE_TYPE_LABEL, ""), node.labels.get(ZONE_LABEL, ""))
+            known[name] = max(known.get(name, 0.0), record.noticed + RISK_SECONDS)
+    return memory if known == memory.risky_pools else msgspec.structs.replace(memory, risky_pools=known)

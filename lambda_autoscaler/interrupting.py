@@ -1,0 +1,290 @@
+"""Answering one message of the interruption queue at a time.
+
+An event marks its node; the pods are moved in steps of a second or two, each an invocation of its own, since waiting inside one would
+keep the next warning waiting. Every step follows from what the cluster shows, so that a message may come twice, late or in any order.
+The reminder of the next step is sent before a node is marked: an invocation that dies in between is repeated by the queue, and a reminder
+for a node without a mark ends by itself. Desired capacity is left to the scan, which is woken; an instance is only handed back by name.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import msgspec
+
+from lambda_autoscaler.core.amazon import Reservations
+from lambda_autoscaler.core.decode import decode_objects
+from lambda_autoscaler.core.events import (
+    Event,
+    EventError,
+    Home,
+    InstanceEvent,
+    Kind,
+    LaunchFailed,
+    Nothing,
+    Reminder,
+    ReservationEvent,
+    read_events,
+)
+from lambda_autoscaler.core.interruption import Response, mark_patch, record_of, record_patch, respond, unmark_patch
+from lambda_autoscaler.core.interruption_steps import Act, NodeStep, next_step, pods_to_move
+from lambda_autoscaler.core.model import Node
+from lambda_autoscaler.core.options import Options
+from lambda_autoscaler.core.plan import Eviction, Notice
+from lambda_autoscaler.interruption_log import InterruptionLog
+from lambda_autoscaler.node_access import NodeAccess
+from lambda_autoscaler.ports import (
+    Aws,
+    BadInput,
+    Conflict,
+    InterruptionTelemetry,
+    Kube,
+    Messages,
+    NotFound,
+    Refused,
+    Throttled,
+    Unreachable,
+)
+from lambda_autoscaler.questions import ReservationInstances
+
+FIRST_STEP_SECONDS: Final = 2
+RETRY_SECONDS: Final = 3
+DIRECTORY_SECONDS: Final = 15.0
+HEARTBEAT_SECONDS: Final = 30.0
+
+
+class InterruptionEdges(msgspec.Struct, frozen=True):
+    """The outside of the interruption function; ``clock`` tells seconds since the epoch."""
+
+    kube: Kube
+    aws: Aws
+    messages: Messages
+    telemetry: InterruptionTelemetry
+    clock: Callable[[], float]
+
+
+class NodeDirectory:
+    """Which node an instance is: names by instance id, read anew when an instance is not known and the last reading is old.
+
+    In an account with many clusters most events are about instances of others: they cost one list of nodes in so many seconds.
+    """
+
+    def __init__(self, kube: Kube, clock: Callable[[], float]) -> None:
+        self._kube, self._clock = kube, clock
+        self._names: dict[str, str] = {}
+        self._read_at = 0.0
+
+    def node_of(self, instance: str) -> str | None:
+        """Name of the node of an instance, None when no node of this cluster is."""
+        if instance not in self._names and self._read_at + DIRECTORY_SECONDS <= self._clock():
+            self._names = dict(self._read())
+            self._read_at = self._clock()
+        return self._names.get(instance)
+
+    def _read(self) -> Iterable[tuple[str, str]]:
+        for page in self._kube.list("nodes"):
+            for node in decode_objects("nodes", page)[0]:
+                instance = node.spec.provider_id.rpartition("/")[2]
+                if node.spec.provider_id.startswith("aws:///"):
+                    yield instance, node.metadata.name
+
+
+class Interrupter:
+    """Handles messages; ``finish`` after the last one of a batch."""
+
+    def __init__(self, edges: InterruptionEdges, options: Options, home: Home) -> None:
+        self._edges, self._options, self._home = edges, options, home
+        self._directory = NodeDirectory(edges.kube, edges.clock)
+        self._nodes = NodeAccess(edges.kube, options)
+        self._wakes = False
+
+    def take(self, body: str | bytes) -> None:
+        """Handle one message. Raises BadInput for one that cannot be read, and the errors of the ports: the queue brings it again."""
+        try:
+            events = read_events(body, self._home, self._edges.clock())
+        except EventError as fault:
+            raise BadInput(f"a message of the interruption queue cannot be used: {fault}") from fault
+        for event in events:
+            self._handle(event)
+
+    def finish(self) -> None:
+        """Wake the scan, once, if anything that was handled concerns it."""
+        if self._wakes:
+            self._wakes = False
+            self._edges.messages.wake()
+
+    def _handle(self, event: Event) -> None:
+        match event:
+            case InstanceEvent():
+                self._handle_instance(event)
+            case ReservationEvent():
+                self._handle_reservation(event)
+            case LaunchFailed(group, message):
+                self._wakes = True
+                self._log("LaunchFailed").told(group=group, why=message or "a launch failed: a scan looks at the group at once")
+            case Reminder():
+                self._go_on_or_again(event)
+            case Nothing(why):
+                self._log("Nothing").ignored(why)
+
+    def _handle_reservation(self, event: ReservationEvent) -> None:
+        answer = self._edges.aws.describe(ReservationInstances(event.reservation))
+        described = msgspec.json.decode(answer or b"{}", type=Reservations)
+        for instance in (item.instance_id for reservation in described.reservations for item in reservation.instances):
+            self._handle_instance(InstanceEvent(Kind.CAPACITY_BLOCK, instance, f"{event.id}/{instance}", event.at, event.deadline))
+
+    def _handle_instance(self, event: InstanceEvent) -> None:
+        log = self._log(event.kind)
+        name = self._directory.node_of(event.instance)
+        node = self._nodes.read(name) if name is not None else None
+        if node is None or not node.provider_id.endswith(f"/{event.instance}"):
+            log.ignored(f"instance {event.instance} is no node of this cluster")
+            return
+        response = respond(event, node, self._options, self._edges.clock())
+        self._wakes = self._wakes or response.wakes
+        if response.deletes:
+            self._delete(node, log)
+        elif response.unmarks:
+            self._nodes.change(node.name, unmark_patch)
+            log.on_node(node, "Normal", "Uncordon", "the change was cancelled: the node takes pods again")
+            self._record(log)
+        elif response.record is None:
+            log.ignored(response.why)
+        else:
+            self._mark(event, node, response, log)
+
+    def _mark(self, event: InstanceEvent, node: Node, response: Response, log: InterruptionLog) -> None:
+        now = self._edges.clock()
+        if response.goes_on:
+            self._edges.messages.again(Reminder(node.name, event.instance, now), FIRST_STEP_SECONDS)
+
+        def patch(found: Node) -> bytes | None:
+            again = respond(event, found, self._options, now)
+            return None if again.record is None else mark_patch(found, again.record)
+
+        if self._nodes.change(node.name, patch) is not None and response.record is not None:
+            log.marked(node, response.record, now)
+        self._record(log)
+
+    def _delete(self, node: Node, log: InterruptionLog) -> None:
+        """Delete the node of an instance that is gone, so that its pods are made anew at once and not after minutes of silence."""
+        left = [ref for _, ref in pods_to_move(node) if ref.deletion is None] if record_of(node) else _all_pods(node)
+        try:
+            self._edges.kube.delete_node(node.name)
+        except NotFound:
+            log.ignored(f"node {node.name} is gone already")
+            return
+        log.lost(len(left))
+        log.on_node(node, "Normal", "DeletingNode", f"its instance {node.provider_id.rpartition('/')[2]} is gone")
+        self._record(log)
+
+    # --- steps of a drain ---
+
+    def _go_on_or_again(self, reminder: Reminder) -> None:
+        """A step that fails for a passing reason comes again at once: the queue would bring it only when half the time is over."""
+        try:
+            self._go_on(reminder)
+        except (Unreachable, Throttled, Conflict) as fault:
+            self._edges.telemetry.warn(f"node {reminder.node}: a step is repeated: {fault}")
+            self._edges.messages.again(reminder, RETRY_SECONDS)
+
+    def _go_on(self, reminder: Reminder) -> None:
+        node = self._nodes.read(reminder.node)
+        if node is None or not node.provider_id.endswith(f"/{reminder.instance}"):
+            return
+        now = self._edges.clock()
+        step = next_step(node, now)
+        record = record_of(node)
+        log = self._log(record.kind if record is not None else "Nothing")
+        if step.record is not None:
+            self._write_down(node, step, log)
+        beat = self._heartbeat(node, reminder.beat, now)
+        self._take(node, reminder.instance, step, log)
+        if step.pause:
+            self._edges.messages.again(msgspec.structs.replace(reminder, beat=beat), max(1, round(step.pause)))
+        if step.act is not Act.WAIT:
+            log.told(node=node.name, step=step.act.value, why=step.why)
+        self._record(log)
+
+    def _write_down(self, node: Node, step: NodeStep, log: InterruptionLog) -> None:
+        """Write the record of a step first; when somebody else changed the node in between, the step is due again."""
+        assert step.record is not None
+        taken_over = step.record.taken_over and step.act is Act.WAIT
+        try:
+            self._edges.kube.patch_node(node.name, mark_patch(node, step.record) if taken_over else record_patch(node, step.record))
+        except Conflict as fault:
+            log.warn(f"node {node.name} changed meanwhile: {fault}")
+            return
+        if taken_over:
+            log.on_node(node, "Warning", "CordonAndDrain", step.why)
+
+    def _heartbeat(self, node: Node, beat: float, now: float) -> float:
+        record = record_of(node)
+        if record is None or record.hook is None or now - beat < HEARTBEAT_SECONDS:
+            return beat
+        try:
+            self._edges.aws.heartbeat(record.hook, node.provider_id.rpartition("/")[2])
+        except (NotFound, Refused) as fault:
+            self._edges.telemetry.warn(f"node {node.name}: its lifecycle action takes no heartbeat: {fault}")
+        return now
+
+    def _take(self, node: Node, instance: str, step: NodeStep, log: InterruptionLog) -> None:
+        record = record_of(node)
+        match step.act:
+            case Act.EVICT:
+                self._end_pods(step, log)
+            case Act.GIVE_BACK:
+                self._give_back(node, instance, step, log)
+            case Act.COMPLETE if record is not None and record.hook is not None:
+                self._edges.aws.complete_lifecycle(record.hook, instance)
+                log.ended(node, record, step, self._edges.clock())
+            case Act.DONE if record is not None:
+                log.ended(node, record, step, self._edges.clock())
+
+    def _end_pods(self, step: NodeStep, log: InterruptionLog) -> None:
+        for eviction in step.evictions:
+            self._end_pod(eviction, self._edges.kube.evict, log)
+        for deletion in step.deletions:
+            self._end_pod(deletion, self._edges.kube.delete_pod, log)
+
+    def _end_pod(self, eviction: Eviction, end: Callable[[str, str, str, int], None], log: InterruptionLog) -> None:
+        try:
+            end(eviction.namespace, eviction.pod, eviction.uid, eviction.grace_seconds)
+        except (NotFound, Conflict):
+            return  # it is gone, or another pod has its name
+        except (Throttled, Refused) as fault:
+            log.refused(eviction, fault)
+            return
+        log.moved(eviction)
+
+    def _give_back(self, node: Node, instance: str, step: NodeStep, log: InterruptionLog) -> None:
+        """Terminate the instance in its group; where the minimum forbids a smaller group, the group replaces it."""
+        record = record_of(node)
+        assert record is not None
+        try:
+            self._edges.aws.terminate(instance, decrement=step.decrements)
+        except NotFound:
+            pass
+        except Refused:
+            if not step.decrements:
+                raise
+            self._edges.aws.terminate(instance, decrement=False)
+        log.ended(node, record, step, self._edges.clock())
+
+    def _log(self, kind: str) -> InterruptionLog:
+        return InterruptionLog(self._edges.telemetry, kind)
+
+    def _record(self, log: InterruptionLog) -> None:
+        notices: list[Notice] = log.take_notices()
+        if notices:
+            self._edges.kube.record(notices, self._edges.clock())
+        log.finish()
+
+
+def _all_pods(node: Node) -> list[object]:
+    return [
+        ref
+        for item in node.pods
+        if not (item.shape.is_daemonset or item.shape.is_mirror or item.shape.is_static)
+        for ref in item.pods
+        if ref.deletion is None
+    ]
