@@ -37,13 +37,22 @@ class Verdict(msgspec.Struct, frozen=True):
     rule: str = ""
 
 
-class DrainContext(msgspec.Struct, frozen=True):
-    """What the rules look at beside the pod. ``workloads`` is None where controllers are not consulted (sorting by emptiness)."""
+class DrainContext:
+    """What the rules look at beside the pod. ``workloads`` is None where controllers are not consulted (sorting by emptiness).
 
-    options: Options
-    now: float
-    budgets: "BudgetTracker"
-    workloads: Mapping[tuple[str, str, str], int] | None = None
+    Of all this only the budgets change while a context lives. ``lasting`` is what the other rules say of shapes whose pods are all alike.
+    """
+
+    __slots__ = ("budgets", "lasting", "now", "options", "workloads")
+
+    def __init__(
+        self, options: Options, now: float, budgets: "BudgetTracker", workloads: Mapping[tuple[str, str, str], int] | None = None
+    ) -> None:
+        self.options = options
+        self.now = now
+        self.budgets = budgets
+        self.workloads = workloads
+        self.lasting: dict[PodShape, Verdict | None] = {}
 
 
 DrainRule = Callable[[PodShape, PodRef, DrainContext], Verdict | None]
@@ -120,7 +129,7 @@ def _disruption_budget(shape: PodShape, _pod: PodRef, context: DrainContext) -> 
     return Verdict(Outcome.BLOCK, "NotEnoughPdb") if context.budgets.is_exhausted(shape) else None
 
 
-DRAIN_RULES: Final[tuple[DrainRule, ...]] = (
+_LASTING_RULES: Final[tuple[DrainRule, ...]] = (
     _mirror,
     _long_terminating,
     _replica_count,
@@ -132,8 +141,8 @@ DRAIN_RULES: Final[tuple[DrainRule, ...]] = (
     _system,
     _not_safe_to_evict,
     _local_storage,
-    _disruption_budget,
 )
+DRAIN_RULES: Final[tuple[DrainRule, ...]] = (*_LASTING_RULES, _disruption_budget)
 
 
 class BudgetTracker:
@@ -192,27 +201,33 @@ def pods_to_move(pods: Iterable[PodSet], context: DrainContext) -> PodsToMove:
     """Sort a node's pods by the drain rules; stops at the first pod that blocks."""
     parts: dict[Outcome, list[PodSet]] = {Outcome.MOVE: [], Outcome.DAEMON_SET: [], Outcome.WAIT: [], Outcome.SKIP: []}
     for pod_set in pods:
-        by_outcome: dict[Outcome, list[PodRef]] = {}
-        for pod, verdict in _verdicts(pod_set, context):
+        for part, verdict in _verdicts(pod_set, context):
             if verdict.outcome is Outcome.BLOCK:
-                return PodsToMove(blocking=Blocking(f"{pod_set.shape.namespace}/{pod.name}", verdict.rule))
-            by_outcome.setdefault(verdict.outcome, []).append(pod)
-        for outcome, refs in by_outcome.items():
-            parts[outcome].append(PodSet(pod_set.shape, tuple(refs)))
+                return PodsToMove(blocking=Blocking(f"{pod_set.shape.namespace}/{part.pods[0].name}", verdict.rule))
+            parts[verdict.outcome].append(part)
     return PodsToMove(tuple(parts[Outcome.MOVE]), tuple(parts[Outcome.DAEMON_SET]), tuple(parts[Outcome.WAIT]))
 
 
-def _verdicts(pod_set: PodSet, context: DrainContext) -> Iterable[tuple[PodRef, Verdict]]:
-    """Verdicts of equal pods. Only terminating pods and young system pods are told apart one by one."""
-    if pod_set.shape.terminating or pod_set.shape.namespace == "kube-system":
-        return [(pod, verdict(pod_set.shape, pod, context)) for pod in pod_set.pods]
-    common = verdict(pod_set.shape, pod_set.pods[0], context)
-    return [(pod, common) for pod in pod_set.pods]
+def _verdicts(pod_set: PodSet, context: DrainContext) -> list[tuple[PodSet, Verdict]]:
+    """Equal pods by the verdict on them. Only terminating pods and young system pods are told apart one by one."""
+    shape, pods = pod_set.shape, pod_set.pods
+    if not (shape.terminating or shape.namespace == "kube-system"):
+        return [(pod_set, _common_verdict(shape, pods[0], context))]
+    found: dict[Verdict, list[PodRef]] = {}
+    for pod in pods:
+        found.setdefault(_first(DRAIN_RULES, shape, pod, context) or _MOVE, []).append(pod)
+    return [(PodSet(shape, tuple(refs)), verdict) for verdict, refs in found.items()]
 
 
-def verdict(shape: PodShape, pod: PodRef, context: DrainContext) -> Verdict:
-    """What the first rule with an opinion says; a pod that no rule speaks of is moved."""
-    return next((found for rule in DRAIN_RULES if (found := rule(shape, pod, context)) is not None), _MOVE)
+def _common_verdict(shape: PodShape, pod: PodRef, context: DrainContext) -> Verdict:
+    if shape not in context.lasting:
+        context.lasting[shape] = _first(_LASTING_RULES, shape, pod, context)
+    return context.lasting[shape] or _disruption_budget(shape, pod, context) or _MOVE
+
+
+def _first(rules: tuple[DrainRule, ...], shape: PodShape, pod: PodRef, context: DrainContext) -> Verdict | None:
+    """What the first rule with an opinion says. A pod that none speaks of is moved."""
+    return next((found for rule in rules if (found := rule(shape, pod, context)) is not None), None)
 
 
 def is_long_terminating(shape: PodShape, pod: PodRef, now: float) -> bool:

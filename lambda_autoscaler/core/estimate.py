@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from lambda_autoscaler.core.model import CPU, HOSTNAME_LABEL, MEMORY, PodShape, Template
-from lambda_autoscaler.core.needs import Amounts, Needs
+from lambda_autoscaler.core.needs import Amounts, Needs, least_amounts
 from lambda_autoscaler.core.node_state import NodeFacts, NodeState
 from lambda_autoscaler.core.placement import Placed, candidates, place_anywhere, place_one_by_one
 from lambda_autoscaler.core.plan import Rule
@@ -67,19 +67,10 @@ def estimate(simulation: Simulation, facts: NodeFacts, groups: Sequence[WaitingP
     """Pack the waiting pods onto at most ``limit`` new nodes made from ``facts`` (0: any number). The simulation is left as it was."""
     with simulation.attempt():
         packing = _Packing(simulation, facts, limit)
-        packing.floor = _least_amounts([simulation.needs(group.shape) for group in groups])
+        packing.floor = least_amounts([simulation.needs(group.shape) for group in groups])
         for group in order_by_size(groups, dict(facts.allocatable)):
             packing.add(group)
         return Estimate(packing.nodes_with_pods(), packing.placed)
-
-
-def _least_amounts(all_needs: Sequence[Needs]) -> Amounts:
-    """The least that any pod to be packed asks for, of each resource that all of them ask for."""
-    least: dict[int, int] = dict(all_needs[0].amounts)
-    for needs in all_needs:
-        asked = dict(needs.amounts)
-        least = {index: min(amount, asked[index]) for index, amount in least.items() if index in asked}
-    return tuple(least.items())
 
 
 class _Packing:

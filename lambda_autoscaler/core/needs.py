@@ -1,6 +1,6 @@
 """What a pod shape asks and changes when it is placed: its rules, compiled once per simulation against the tallies they look at."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from lambda_autoscaler.core.fit import looks_at_single_nodes, mentioned_labels, mentioned_nodes, named_nodes, selected_labels
 from lambda_autoscaler.core.model import HOSTNAME_LABEL, PODS, PodShape
@@ -87,6 +87,15 @@ class Needs:
         """Decide whether pods of the shape can be placed in bulk: nothing but resources stands between them."""
         self.keep_off = [tally for tally in (*self.anti, *self.guards) if tally.hostname]
         self.plain = not (self.spread or self.affinity or self.anti or self.guards or self.ports or self.exclusive)
+
+
+def least_amounts(all_needs: Sequence[Needs]) -> Amounts:
+    """The least that any of the pods asks for, of each resource that all of them ask for."""
+    least: dict[int, int] = dict(all_needs[0].amounts) if all_needs else {}
+    for needs in all_needs:
+        asked = dict(needs.amounts)
+        least = {index: min(amount, asked[index]) for index, amount in least.items() if index in asked}
+    return tuple(least.items())
 
 
 def resource_names(shapes: "list[PodShape]") -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from lambda_autoscaler.core.node_state import NodeState
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.plan import NodeOutcome, Unremovable
 from lambda_autoscaler.core.readiness import readiness
-from lambda_autoscaler.core.removal import Arrivals, simulate_removal
+from lambda_autoscaler.core.removal import Arrivals, Removals
 from lambda_autoscaler.core.simulation import Simulation
 from lambda_autoscaler.core.utilization import Utilization, utilization
 
@@ -73,13 +73,13 @@ def survey(simulation: Simulation, given: ScaleDownInput) -> Survey:
     budgets = BudgetTracker(given.cluster.budgets)
     context = DrainContext(given.options, given.now, budgets, given.cluster.workloads)
     eligible: list[Candidate] = []
-    for candidate in _in_order(_candidates(given, outcomes), given, context):
+    for candidate in _candidates(given, outcomes):
         checked, outcome = _check(candidate, given)
         if outcome is not None:
             outcomes[candidate.node.name] = outcome
         else:
             eligible.append(checked)
-    return _simulate_removals(simulation, eligible, given, (context, outcomes))
+    return _simulate_removals(simulation, _in_order(eligible, given), given, (context, outcomes))
 
 
 def _simulate_removals(
@@ -88,7 +88,8 @@ def _simulate_removals(
     context, outcomes = judged
     leaving = {node.name for node in given.cluster.nodes if is_being_deleted(node)} | given.consolidating
     destinations = {state for name, state in given.states.items() if name not in leaving}
-    arrived: dict[str, tuple[PodSet, ...]] = {}
+    removals = Removals(simulation, destinations, _movable(eligible))
+    arrived: dict[str, list[PodSet]] = {}
     limit = unneeded_limit(given.memory, given.options, given.now)
     unneeded: list[Candidate] = []
     failed: list[str] = []
@@ -98,35 +99,38 @@ def _simulate_removals(
             outcomes[name] = _stays(candidate, Unremovable.OVER_LIMIT)
             continue
         to_move = pods_to_move(_by_shape((*candidate.pods, *arrived.get(name, ()))), context)
-        arrivals, outcome = _try_removal(simulation, candidate, to_move, destinations)
+        arrivals, outcome = _try_removal(removals, candidate, to_move)
         if outcome is not None:
             outcomes[name] = outcome
             failed.append(name)
             continue
         for destination, pods in arrivals:
-            arrived[destination] = (*arrived.get(destination, ()), pods)
-        destinations.discard(candidate.state)
+            arrived.setdefault(destination, []).append(pods)
         risky = not context.budgets.allows_all_at_once(to_move.moved)
         context.budgets.use(to_move.moved)
         unneeded.append(msgspec.structs.replace(candidate, to_move=to_move, is_risky=risky))
     return Survey(tuple(unneeded), outcomes, tuple(failed))
 
 
+def _movable(candidates: Iterable[Candidate]) -> set[PodShape]:
+    """Shapes of the pods that may have to move: a daemon set's and static ones never do."""
+    shapes = {item.shape for candidate in candidates for item in candidate.pods}
+    return {shape for shape in shapes if not (shape.is_daemonset or shape.is_mirror)}
+
+
 def _by_shape(pods: Iterable[PodSet]) -> list[PodSet]:
     """Pods of the same shape together: equal pods are looked at, and look for a place, once."""
-    found: dict[PodShape, tuple[PodRef, ...]] = {}
+    found: dict[PodShape, list[PodRef]] = {}
     for item in pods:
-        found[item.shape] = (*found.get(item.shape, ()), *item.pods)
-    return [PodSet(shape, refs) for shape, refs in found.items()]
+        found.setdefault(item.shape, []).extend(item.pods)
+    return [PodSet(shape, tuple(refs)) for shape, refs in found.items()]
 
 
-def _try_removal(
-    simulation: Simulation, candidate: Candidate, to_move: PodsToMove, destinations: set[NodeState]
-) -> tuple[Arrivals, NodeOutcome | None]:
+def _try_removal(removals: Removals, candidate: Candidate, to_move: PodsToMove) -> tuple[Arrivals, NodeOutcome | None]:
     if to_move.blocking is not None:
         outcome = _stays(candidate, Unremovable.BLOCKED_BY_POD)
         return [], msgspec.structs.replace(outcome, object=to_move.blocking.pod, rule=to_move.blocking.rule)
-    arrivals, homeless = simulate_removal(simulation, candidate.state, to_move.moved, destinations)
+    arrivals, homeless = removals.simulate(candidate.state, to_move.moved)
     if homeless:
         return [], msgspec.structs.replace(_stays(candidate, Unremovable.NO_PLACE), object=homeless)
     return arrivals, None
@@ -171,9 +175,9 @@ def pods_on(node: Node, given: ScaleDownInput) -> tuple[PodSet, ...]:
     return (*own, *given.extra.get(node.name, ()))
 
 
-def _in_order(candidates: Sequence[Candidate], given: ScaleDownInput, context: DrainContext) -> list[Candidate]:
+def _in_order(candidates: Iterable[Candidate], given: ScaleDownInput) -> list[Candidate]:
     """Empty nodes first, those without pods to wait for before the others; among equals, nodes that were unneeded before."""
-    alone = msgspec.structs.replace(context, budgets=BudgetTracker(()), workloads=None)
+    alone = DrainContext(given.options, given.now, BudgetTracker(()))
 
     def rank(candidate: Candidate) -> tuple[bool, bool, bool]:
         to_move = pods_to_move(candidate.pods, alone)

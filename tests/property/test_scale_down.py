@@ -7,8 +7,11 @@ import pytest
 
 from lambda_autoscaler.core.decide import decide
 from lambda_autoscaler.core.memory import Memory
-from lambda_autoscaler.core.model import Cluster, Node, PodSet, PodShape
+from lambda_autoscaler.core.model import Cluster, Node, PodRef, PodSet, PodShape
+from lambda_autoscaler.core.node_state import NodeFacts, NodeState
 from lambda_autoscaler.core.plan import Plan
+from lambda_autoscaler.core.removal import Removals, simulate_removal
+from lambda_autoscaler.core.simulation import Simulation
 from tests.build import NOW, cluster, managed, node, options, rs, shape, waiting
 
 SEEDS = range(60)
@@ -83,6 +86,35 @@ def fits(pods: list[int], free: list[int]) -> bool:
             if fits(pods[1:], [*free[:at], room - pods[0], *free[at + 1 :]]):
                 return True
     return False
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_removals_one_after_the_other_come_to_what_each_comes_to_on_its_own(seed: int) -> None:
+    seen = random_cluster(seed)
+    (one, states), (other, twins) = simulated(seen), simulated(seen)
+    left = set(twins)
+    removals = Removals(one, states, {pods.shape for member in seen.nodes for pods in member.pods})
+    for member, state, twin in zip(seen.nodes, states, twins, strict=True):
+        moved = [PodSet(shape, pods_on(member, shape, number)) for shape, number in state.load.items()]
+        came_to = simulate_removal(other, twin, moved, left)
+        assert removals.simulate(state, moved) == came_to
+        if not came_to[1]:
+            left.remove(twin)
+
+
+def simulated(seen: Cluster) -> tuple[Simulation, list[NodeState]]:
+    simulation = Simulation([pods.shape for member in seen.nodes for pods in member.pods])
+    facts = (
+        NodeFacts(
+            member.labels, member.taints, member.allocatable, tuple((pods.shape, len(pods.pods)) for pods in member.pods), member.name
+        )
+        for member in seen.nodes
+    )
+    return simulation, [simulation.add(item) for item in facts]
+
+
+def pods_on(member: Node, kind: PodShape, number: int) -> tuple[PodRef, ...]:
+    return tuple(PodRef(f"{member.name}-{kind.key}-{index}") for index in range(number))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
