@@ -76,8 +76,9 @@ class Fleet:
         self._count = 0
 
     def add(self, cluster: str, specification: GroupSpecification) -> SimGroup:
-        """A managed node group's ASG, named as EKS names it, with its first instances already in service."""
-        name = f"eks-{specification.name}-{uuid5(NAMESPACE_DNS, f'{cluster}/{specification.name}')}"
+        """A node group's ASG, a managed one named as EKS names it, with its first instances already in service."""
+        managed = f"eks-{specification.name}-{uuid5(NAMESPACE_DNS, f'{cluster}/{specification.name}')}"
+        name = specification.name if specification.self_managed else managed
         group = SimGroup(name, specification, specification.desired, specification.launchable)
         self.groups[name] = group
         for _ in range(specification.desired):

@@ -112,9 +112,9 @@ class SimAws:
 
     def _tags(self, group: SimGroup) -> dict[str, str]:
         cluster = self._specification.cluster
+        managed = {} if group.specification.self_managed else {"eks:cluster-name": cluster, "eks:nodegroup-name": group.specification.name}
         return {
-            "eks:cluster-name": cluster,
-            "eks:nodegroup-name": group.specification.name,
+            **managed,
             "k8s.io/cluster-autoscaler/enabled": "true",
             f"k8s.io/cluster-autoscaler/{cluster}": "owned",
             f"kubernetes.io/cluster/{cluster}": "owned",

@@ -12,7 +12,7 @@ def node_manifest(specification: Specification, group: GroupSpecification, insta
         "beta.kubernetes.io/arch": "amd64",
         "beta.kubernetes.io/os": "linux",
         "eks.amazonaws.com/capacityType": group.capacity_type,
-        "eks.amazonaws.com/nodegroup": group.name,
+        **({} if group.self_managed else {"eks.amazonaws.com/nodegroup": group.name}),
         "kubernetes.io/arch": "amd64",
         "kubernetes.io/hostname": instance.node,
         "kubernetes.io/os": "linux",

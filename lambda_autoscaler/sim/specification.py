@@ -24,7 +24,7 @@ class InstanceShape(Frozen, frozen=True):
 
 
 class GroupSpecification(Frozen, frozen=True):
-    """A managed node group. ``launchable`` caps how many instances EC2 has to give (None: as many as asked for)."""
+    """A node group, managed by EKS or not. ``launchable`` caps how many instances EC2 has to give (None: as many as asked for)."""
 
     name: str
     minimum: int
@@ -36,6 +36,7 @@ class GroupSpecification(Frozen, frozen=True):
     labels: dict[str, str] = {}
     taints: tuple[dict[str, str], ...] = ()
     launchable: int | None = None
+    self_managed: bool = False
 
     def __post_init__(self) -> None:
         """Raises ValueError for sizes out of order or a group without instance types."""
