@@ -27,6 +27,9 @@ ELSEWHERE = {
     "lambda-autoscaler plan": LIVE,
     "lambda-autoscaler plan --cluster-name eks-spot-managed-node-groups": LIVE,
     "lambda-autoscaler snapshot before": LIVE,
+    "lambda-autoscaler interruption event.json --snapshot tutorial": (
+        "tests/cli/test_interruption.py::test_a_warning_about_a_managed_spot_node"
+    ),
 }
 # Programs that need an AWS account or a cluster, and which no test of a clone can run.
 OF_OTHERS = ("pulumi ", "kubectl ", "aws ", "export ")

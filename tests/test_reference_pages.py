@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from eks_autoscaling import policies, rbac
+from lambda_autoscaler import interruption_log
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.plan import GroupStatus, Plan, ScaleUpResult
 from lambda_autoscaler.edge import snapshot, telemetry
@@ -30,7 +31,7 @@ SNAPSHOT_FORMAT = ROOT / "docs" / "snapshot-format.md"
 TROUBLESHOOTING = ROOT / "docs" / "troubleshooting.md"
 SOURCES = [*sorted((ROOT / "lambda_autoscaler").rglob("*.py")), *sorted((ROOT / "components").rglob("*.py")), ROOT / "tasks.py"]
 FIELDS = msgspec.structs.fields(Options)
-UNITLESS = ("_ratio", "percentage", "threshold")
+UNITLESS = ("_ratio", "percentage", "threshold", "_share")
 
 
 # --- Flags ------------------------------------------------------------------------------------------------
@@ -172,7 +173,7 @@ def required_of(shape: type[msgspec.Struct]) -> list[str]:
 
 
 def test_documented_metrics_occur_in_the_code() -> None:
-    source = Path(telemetry.__file__).read_text()
+    source = Path(telemetry.__file__).read_text() + Path(interruption_log.__file__).read_text()
     assert [name for name in documented() if name.removeprefix(telemetry.PREFIX).rstrip("*") not in source] == []
 
 

@@ -10,7 +10,7 @@ import click
 import msgspec
 from rich.console import Console
 
-from lambda_autoscaler.cli import demo, explain, plan
+from lambda_autoscaler.cli import demo, explain, interruption, plan
 from lambda_autoscaler.cli.screen import Screen, program_name
 from lambda_autoscaler.cli.source import Source, record, snapshot
 from lambda_autoscaler.ports import AutoscalerError, BadInput
@@ -141,6 +141,21 @@ def explain_verb(object_name: str, folder: Path | None, **flags: Any) -> None:
     with _busy():
         scene = plan.decision(_source(folder, flags)).scene
     explain.show(_look(flags).screen(), scene, question)
+
+
+@command.command("interruption", short_help="What an EC2 event would do to the cluster.")
+@click.argument("event_file", metavar="EVENT.json", type=click.Path(path_type=Path))
+@click.option("--snapshot", "folder", type=click.Path(path_type=Path), help="Snapshot folder; the live cluster when left out.")
+@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@_setting_flags
+@_live_flags
+@_look_flags
+def interruption_verb(event_file: Path, folder: Path | None, output: str, **flags: Any) -> None:
+    """What an event of EC2, Auto Scaling or AWS Health would do if it came now: mark, capacity, pods. Nothing is changed."""
+    with _busy():
+        source = _source(folder, flags)
+        found = interruption.effects(event_file, plan.decision(source), source.memory)
+    interruption.show(_look(flags).screen(), found, output)
 
 
 def _source(folder: Path | None, flags: dict[str, Any]) -> Source:

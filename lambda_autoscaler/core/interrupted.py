@@ -18,6 +18,7 @@ from lambda_autoscaler.core.interruption import (
     InterruptionRecord,
     answer_of,
     is_doomed,
+    marked,
     record_of,
 )
 from lambda_autoscaler.core.interruption_steps import pods_to_move
@@ -73,8 +74,7 @@ def _begun(cluster: Cluster, records: Mapping[str, InterruptionRecord], options:
 
 def _marked(node: Node, begun: Mapping[str, InterruptionRecord], cleared: Iterable[str]) -> Node:
     if node.name in begun:
-        text = msgspec.json.encode(begun[node.name]).decode()
-        return msgspec.structs.replace(node, annotations={**node.annotations, INTERRUPTION: text})
+        return marked(node, begun[node.name])
     if node.name in cleared:
         kept = {key: value for key, value in node.annotations.items() if key != INTERRUPTION}
         return msgspec.structs.replace(node, annotations=kept, taints=tuple(taint for taint in node.taints if taint.key != INTERRUPTION))

@@ -175,12 +175,27 @@ def _merged(known: InterruptionRecord, fresh: InterruptionRecord) -> Interruptio
 # --- marks ---
 
 
+def marked(node: Node, record: InterruptionRecord) -> Node:
+    """The node as it is once it carries the record."""
+    mark = Taint(key=INTERRUPTION, value=record.kind.value, effect="NoSchedule")
+    return msgspec.structs.replace(
+        node,
+        annotations={**node.annotations, INTERRUPTION: msgspec.json.encode(record).decode()},
+        taints=(*(taint for taint in node.taints if taint.key != INTERRUPTION), mark),
+        unschedulable=node.unschedulable or _cordons(record),
+    )
+
+
+def _cordons(record: InterruptionRecord) -> bool:
+    return record.drains and not record.waits_for_eks
+
+
 def mark_patch(node: Node, record: InterruptionRecord) -> bytes:
     """Merge patch that puts a record on a node: taint, annotation and, unless EKS drains it, cordon, in one write.
 
     The node leaves external load balancers as it is doomed, so that no new connection comes while its pods end.
     """
-    cordons = record.drains and not record.waits_for_eks
+    cordons = _cordons(record)
     record = msgspec.structs.replace(record, cordoned=record.cordoned or (cordons and not node.unschedulable))
     taints = [*_others(node), {"key": INTERRUPTION, "value": record.kind.value, "effect": "NoSchedule"}]
     spec: dict[str, Any] = {"taints": taints} | ({"unschedulable": True} if cordons else {})

@@ -11,6 +11,7 @@ import msgspec
 
 from lambda_autoscaler.core.drain import BudgetTracker, DrainContext, PodsToMove, pods_to_move
 from lambda_autoscaler.core.health import Health
+from lambda_autoscaler.core.interruption import is_at_risk, is_doomed
 from lambda_autoscaler.core.marks import is_being_deleted
 from lambda_autoscaler.core.memory import Memory
 from lambda_autoscaler.core.model import Cluster, GroupOptions, Node, NodeGroup, PodRef, PodSet, PodShape, Resources
@@ -86,7 +87,7 @@ def _simulate_removals(
     simulation: Simulation, eligible: Sequence[Candidate], given: ScaleDownInput, judged: tuple[DrainContext, dict[str, NodeOutcome]]
 ) -> Survey:
     context, outcomes = judged
-    leaving = {node.name for node in given.cluster.nodes if is_being_deleted(node)} | given.consolidating
+    leaving = {node.name for node in given.cluster.nodes if is_being_deleted(node) or is_doomed(node)} | given.consolidating
     destinations = {state for name, state in given.states.items() if name not in leaving}
     removals = Removals(simulation, destinations, _movable(eligible))
     arrived: dict[str, list[PodSet]] = {}
@@ -145,6 +146,8 @@ def _candidates(given: ScaleDownInput, outcomes: dict[str, NodeOutcome]) -> list
             outcomes[node.name] = NodeOutcome(node.name, node.group, Unremovable.STARTING)
         elif is_being_deleted(node):
             outcomes[node.name] = NodeOutcome(node.name, node.group, Unremovable.BEING_DELETED)
+        elif is_doomed(node):
+            outcomes[node.name] = NodeOutcome(node.name, node.group, Unremovable.INTERRUPTED)
         elif node.name in given.consolidating:
             outcomes[node.name] = NodeOutcome(node.name, node.group, Unremovable.CONSOLIDATING)
         elif not node.group:
@@ -176,13 +179,14 @@ def pods_on(node: Node, given: ScaleDownInput) -> tuple[PodSet, ...]:
 
 
 def _in_order(candidates: Iterable[Candidate], given: ScaleDownInput) -> list[Candidate]:
-    """Empty nodes first, those without pods to wait for before the others; among equals, nodes that were unneeded before."""
+    """Empty nodes first, then those without pods to wait for; among equals, nodes at risk of interruption, then those unneeded before."""
     alone = DrainContext(given.options, given.now, BudgetTracker(()))
 
-    def rank(candidate: Candidate) -> tuple[bool, bool, bool]:
+    def rank(candidate: Candidate) -> tuple[bool, bool, bool, bool]:
         to_move = pods_to_move(candidate.pods, alone)
         empty = to_move.blocking is None and not to_move.moved
-        return not empty, bool(to_move.awaited), candidate.node.name not in given.memory.unneeded_since
+        node = candidate.node
+        return not empty, bool(to_move.awaited), not is_at_risk(node), node.name not in given.memory.unneeded_since
 
     return sorted(candidates, key=rank)
 
