@@ -78,8 +78,12 @@ def discovery_tags(cluster: str) -> dict[str, str]:
     return {ENABLED_TAG: "true", f"{TAG_PREFIX}{cluster}": "owned"}
 
 
-def node_template_tags(labels: Mapping[str, str], taints: Sequence[NodeTaint], resources: Mapping[str, str]) -> dict[str, str]:
+def node_template_tags(
+    labels: Mapping[str, str], taints: Sequence[NodeTaint], resources: Mapping[str, str], others: int = TAGS_OF_EKS
+) -> dict[str, str]:
     """Tags that tell what a node of an empty group would be: labels, taints (``value:NoSchedule``) and resources.
+
+    ``others`` is how many other tags stand on the group; on that of a managed node group it is those of EKS.
 
     Raises:
         ArgumentError: a key or value exceeds what Auto Scaling takes, or there are more than fit on one group.
@@ -90,12 +94,12 @@ def node_template_tags(labels: Mapping[str, str], taints: Sequence[NodeTaint], r
     tags |= {f"{TEMPLATE_PREFIX}resources/{name}": quantity for name, quantity in resources.items()}
     for key, value in tags.items():
         _check_tag(key, value)
-    room = TAGS_PER_GROUP - TAGS_OF_EKS
+    room = TAGS_PER_GROUP - others
     if len(tags) > room:
         raise ArgumentError(
             "labels",
             len(tags),
-            f"labels, taints and resources take one tag each and {room} fit on an Auto Scaling group beside those of EKS",
+            f"labels, taints and resources take one tag each and {room} fit on an Auto Scaling group beside its {others} other tags",
         )
     return tags
 

@@ -18,12 +18,13 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from eks_autoscaling import names, policies, roles, shapes
+from eks_autoscaling import launch_templates, names, policies, roles, shapes
 from eks_autoscaling.cluster import IAM_ROLE_NAME_LIMIT, ClusterRef
+from eks_autoscaling.group_size import GroupSize, group_size
+from eks_autoscaling.launch_templates import DEFAULT_DISK_GIB, DEFAULT_HOP_LIMIT
 from eks_autoscaling.misuse import ArgumentError
 
 AMI_TYPES = {"x86_64": "AL2023_x86_64_STANDARD", "arm64": "AL2023_ARM_64_STANDARD"}
-DEFAULT_DISK_GIB = 50
 
 
 class Taint(TypedDict):
@@ -130,7 +131,7 @@ class _ManagedNodeGroup(pulumi.ComponentResource):
             scaling_config=_scaling(args),
             update_config={"max_unavailable_percentage": int(args.get("max_unavailable_percentage", 33))},
             labels=dict(args.get("labels", {})),
-            taints=[{"key": taint.key, "value": taint.value, "effect": names.EKS_EFFECTS[taint.effect]} for taint in _taints(args)],
+            taints=_taints_for_eks(args),
             launch_template={"id": template.id, "version": template.latest_version.apply(lambda version: str(int(version)))},
             tags=self._tags,
             opts=pulumi.ResourceOptions(
@@ -157,27 +158,14 @@ class _ManagedNodeGroup(pulumi.ComponentResource):
     def _launch_template(self, args: NodeGroupArgs, ami_type: str) -> aws.ec2.LaunchTemplate:
         # Bottlerocket keeps images and pods on its second volume.
         device = "/dev/xvdb" if ami_type.startswith("BOTTLEROCKET") else "/dev/xvda"
-        volume: Any = {
-            "volume_type": "gp3",
-            "volume_size": int(args.get("disk_size_gib", DEFAULT_DISK_GIB)),
-            "encrypted": "true",
-            "delete_on_termination": "true",
-        }
-        tags = {"Name": self._name, **self._tags}
-        return aws.ec2.LaunchTemplate(
+        machine = launch_templates.Machine(
             self._name,
-            description=f"Nodes of {self._name}",
-            update_default_version=True,
-            block_device_mappings=[{"device_name": device, "ebs": volume}],
-            metadata_options={
-                "http_endpoint": "enabled",
-                "http_tokens": "required",
-                "http_put_response_hop_limit": int(args.get("imds_hop_limit", 1)),
-            },
-            tag_specifications=[{"resource_type": kind, "tags": tags} for kind in ("instance", "volume", "network-interface")],
-            tags=self._tags,
-            opts=self._child,
+            device,
+            args.get("disk_size_gib", DEFAULT_DISK_GIB),
+            args.get("imds_hop_limit", DEFAULT_HOP_LIMIT),
+            self._tags,
         )
+        return launch_templates.launch_template(self, machine)
 
     def _tag_auto_scaling_group(self, cluster: pulumi.Input[str], template_tags: dict[str, str]) -> None:
         discovery = pulumi.Output.from_input(cluster).apply(lambda name: list(names.discovery_tags(name).items()))
@@ -230,16 +218,7 @@ def _check(name: str, args: NodeGroupArgs) -> shapes.Shape:
 
 
 def _check_sizes(args: NodeGroupArgs) -> None:
-    low, high = int(args["min_size"]), int(args["max_size"])
-    desired = int(args.get("desired_size", low))
-    if low < 0:
-        raise ArgumentError("min_size", low, "use 0 or more")
-    if high < 1:
-        raise ArgumentError("max_size", high, "use 1 or more; EKS takes no group that can never have a node")
-    if low > high:
-        raise ArgumentError("min_size", low, f"use at most max_size, which is {high}")
-    if not low <= desired <= high:
-        raise ArgumentError("desired_size", desired, f"use a value from min_size to max_size, {low} to {high}")
+    _size(args)
     if not 1 <= int(args.get("max_unavailable_percentage", 33)) <= 100:
         raise ArgumentError("max_unavailable_percentage", args.get("max_unavailable_percentage"), "use 1 to 100")
 
@@ -252,16 +231,26 @@ def _check_ami_type(ami_type: str | None, shape: shapes.Shape) -> None:
         raise ArgumentError("ami_type", ami_type, f"the instance types are {shape.architecture}, use an AMI type for it")
 
 
+def _size(args: NodeGroupArgs) -> GroupSize:
+    return group_size(args["min_size"], args["max_size"], args.get("desired_size"))
+
+
 def _scaling(args: NodeGroupArgs) -> Any:
-    low = int(args["min_size"])
-    return {"min_size": low, "max_size": int(args["max_size"]), "desired_size": int(args.get("desired_size", low))}
+    size = _size(args)
+    return {"min_size": size.least, "max_size": size.most, "desired_size": size.desired}
 
 
-def _taints(args: NodeGroupArgs) -> list[names.NodeTaint]:
-    return [names.node_taint(taint["key"], taint.get("value", ""), taint["effect"]) for taint in args.get("taints", [])]
+def node_taints(taints: Sequence[Taint]) -> list[names.NodeTaint]:
+    """The checked taints of an argument ``taints``; ArgumentError for an effect that Kubernetes does not know."""
+    return [names.node_taint(taint["key"], taint.get("value", ""), taint["effect"]) for taint in taints]
+
+
+def _taints_for_eks(args: NodeGroupArgs) -> Any:
+    taints = node_taints(args.get("taints", []))
+    return [{"key": taint.key, "value": taint.value, "effect": names.EKS_EFFECTS[taint.effect]} for taint in taints]
 
 
 def _template_tags(args: NodeGroupArgs, capacity_type: str) -> dict[str, str]:
     labels = {names.CAPACITY_TYPE_LABEL: capacity_type, **args.get("labels", {})}
     disk = f"{int(args.get('disk_size_gib', DEFAULT_DISK_GIB))}Gi"
-    return names.node_template_tags(labels, _taints(args), {"ephemeral-storage": disk})
+    return names.node_template_tags(labels, node_taints(args.get("taints", [])), {"ephemeral-storage": disk})

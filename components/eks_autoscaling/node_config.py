@@ -1,0 +1,105 @@
+"""User data of nodes that no managed node group starts: nodeadm's NodeConfig in a MIME part, as Amazon Linux 2023 wants it.
+
+Pure. Nobody checks this text before an instance boots, and a kubelet that refuses a flag ends with a node that never joins. Hence the
+checks here. Sources: the NodeConfig API (node.eks.aws/v1alpha1) of https://awslabs.github.io/amazon-eks-ami/nodeadm/, kubelet's rules for
+--node-labels, and the syntax of labels in the Kubernetes documentation.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from eks_autoscaling.misuse import ArgumentError
+from eks_autoscaling.names import NodeTaint
+
+BOUNDARY = "//"
+MEDIA_TYPE = "application/node.eks.aws"
+
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
+_PREFIX = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+# A kubelet may give itself labels of Kubernetes' own namespaces only below these.
+_KUBELET_NAMESPACES = ("kubelet.kubernetes.io", "node.kubernetes.io")
+_KUBERNETES_NAMESPACES = ("kubernetes.io", "k8s.io")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """What a node must know of its cluster: name, API ``url``, base64 of the certificate ``authority``, and the ``services``' CIDR."""
+
+    cluster: str
+    url: str
+    authority: str
+    services: str
+
+
+def user_data(endpoint: Endpoint, labels: Mapping[str, str], taints: Sequence[NodeTaint]) -> str:
+    """Base64 of the user data with which an instance joins the cluster, as a launch template takes it."""
+    lines = (
+        "MIME-Version: 1.0",
+        f'Content-Type: multipart/mixed; boundary="{BOUNDARY}"',
+        "",
+        f"--{BOUNDARY}",
+        f"Content-Type: {MEDIA_TYPE}",
+        "",
+        # JSON is YAML too, and has one way of quoting.
+        json.dumps(_node_config(endpoint, labels, taints), indent=2),
+        f"--{BOUNDARY}--",
+        "",
+    )
+    return base64.b64encode("\n".join(lines).encode()).decode()
+
+
+def _node_config(endpoint: Endpoint, labels: Mapping[str, str], taints: Sequence[NodeTaint]) -> dict[str, object]:
+    cluster = {
+        "name": endpoint.cluster,
+        "apiServerEndpoint": endpoint.url,
+        "certificateAuthority": endpoint.authority,
+        "cidr": endpoint.services,
+    }
+    flags = _flags(labels, taints)
+    kubelet = {"kubelet": {"flags": flags}} if flags else {}
+    return {"apiVersion": "node.eks.aws/v1alpha1", "kind": "NodeConfig", "spec": {"cluster": cluster, **kubelet}}
+
+
+def _flags(labels: Mapping[str, str], taints: Sequence[NodeTaint]) -> list[str]:
+    flags = []
+    if labels:
+        flags.append("--node-labels=" + ",".join(f"{key}={value}" for key, value in labels.items()))
+    if taints:
+        flags.append("--register-with-taints=" + ",".join(f"{taint.key}={taint.value}:{taint.effect}" for taint in taints))
+    return flags
+
+
+def check(labels: Mapping[str, str], taints: Sequence[NodeTaint]) -> None:
+    """Refuse (ArgumentError) labels and taints with which a kubelet would not start."""
+    for key, value in labels.items():
+        _check_key("labels", key)
+        _check_namespace(key)
+        _check_value("labels", key, value)
+    for taint in taints:
+        _check_key("taints", taint.key)
+        _check_value("taints", taint.key, taint.value)
+
+
+def _check_key(argument: str, key: str) -> None:
+    prefix, slash, name = key.rpartition("/")
+    if not _NAME.fullmatch(name) or (slash and not _PREFIX.fullmatch(prefix)):
+        raise ArgumentError(argument, key, "a key is up to 63 letters, digits, '-', '_' and '.', if you like after a domain and a slash")
+
+
+def _check_namespace(key: str) -> None:
+    namespace = key.rpartition("/")[0]
+    if _within(namespace, _KUBERNETES_NAMESPACES) and not _within(namespace, _KUBELET_NAMESPACES):
+        allowed = " or ".join(_KUBELET_NAMESPACES)
+        raise ArgumentError("labels", key, f"a kubelet with this label does not start; use a prefix of your own, or {allowed}")
+
+
+def _within(namespace: str, domains: Sequence[str]) -> bool:
+    return any(namespace == domain or namespace.endswith(f".{domain}") for domain in domains)
+
+
+def _check_value(argument: str, key: str, value: str) -> None:
+    if value and not _NAME.fullmatch(value):
+        raise ArgumentError(argument, value, f"the value of {key!r} may have up to 63 letters, digits, '-', '_' and '.'")
