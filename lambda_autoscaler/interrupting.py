@@ -49,6 +49,7 @@ from lambda_autoscaler.questions import ReservationInstances
 FIRST_STEP_SECONDS: Final = 2
 RETRY_SECONDS: Final = 3
 DIRECTORY_SECONDS: Final = 15.0
+WARNING_SECONDS: Final = 2.0
 HEARTBEAT_SECONDS: Final = 30.0
 
 
@@ -73,9 +74,9 @@ class NodeDirectory:
         self._names: dict[str, str] = {}
         self._read_at = 0.0
 
-    def node_of(self, instance: str) -> str | None:
-        """Name of the node of an instance, None when no node of this cluster is."""
-        if instance not in self._names and self._read_at + DIRECTORY_SECONDS <= self._clock():
+    def node_of(self, instance: str, seconds: float) -> str | None:
+        """Name of the node of an instance, None when no node of this cluster was in a reading of at most so many seconds ago."""
+        if instance not in self._names and self._read_at + seconds <= self._clock():
             self._names = dict(self._read())
             self._read_at = self._clock()
         return self._names.get(instance)
@@ -134,7 +135,8 @@ class Interrupter:
 
     def _handle_instance(self, event: InstanceEvent) -> None:
         log = self._log(event.kind)
-        name = self._directory.node_of(event.instance)
+        # State changes tell of every instance of the account; warnings are few, and may be about a node that has just come.
+        name = self._directory.node_of(event.instance, DIRECTORY_SECONDS if event.kind is Kind.STATE_CHANGE else WARNING_SECONDS)
         node = self._nodes.read(name) if name is not None else None
         if node is None or not node.provider_id.endswith(f"/{event.instance}"):
             log.ignored(f"instance {event.instance} is no node of this cluster")

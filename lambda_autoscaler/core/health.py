@@ -232,10 +232,17 @@ def _judged(item: GroupHealth, memory: Memory, options: Options, now: float) -> 
 
 
 def _with_replacements(item: GroupHealth) -> GroupHealth:
-    """A group with doomed nodes: instances beyond its desired capacity come in their place (capacity rebalancing): nobody asks for them."""
-    alive = sum(not instance.placeholder and not instance.lifecycle.startswith("Terminat") for instance in item.group.instances)
-    beyond = min(max(0, alive - item.group.desired), len(item.unregistered))
-    return msgspec.structs.replace(item, upcoming=item.upcoming + beyond)
+    """A group with doomed nodes: instances without a node come in their place, launched by the group itself or asked for before.
+
+    A doomed node still counts as ready, so that what the group launches for it (capacity rebalancing, balancing of zones) shows in no
+    difference to the desired capacity.
+    """
+    waiting = set(item.unregistered)
+    coming = sum(
+        instance.id in waiting and not instance.placeholder and not instance.lifecycle.startswith("Terminat")
+        for instance in item.group.instances
+    )
+    return msgspec.structs.replace(item, upcoming=max(item.upcoming, coming))
 
 
 def _group_is_healthy(item: GroupHealth, least: int, options: Options) -> bool:
