@@ -20,7 +20,7 @@ _DURATION = re.compile(r"0|(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+")
 
 _BOOLEANS = """
     balance-similar-node-groups consolidation-across-capacity-types consolidation-enabled cordon-node-before-terminating
-    daemonset-eviction-for-empty-nodes daemonset-eviction-for-occupied-nodes emit-per-nodegroup-metrics
+    daemonset-eviction-for-empty-nodes daemonset-eviction-for-occupied-nodes drain-on-rebalance emit-per-nodegroup-metrics
     eni-max-pods enforce-node-group-min-size force-delete-unregistered-nodes force-ds ignore-daemonsets-utilization
     ignore-mirror-pods-utilization parallel-scale-up record-duplicated-events salvo-scale-up scale-down-delay-type-local scale-down-enabled
     scale-down-unready-enabled scale-from-unschedulable scale-up-from-zero skip-nodes-with-custom-controller-pods
@@ -33,10 +33,10 @@ _INTEGERS = """
 """
 _NUMBERS = """
     consolidation-saving-threshold max-allocatable-difference-ratio max-free-difference-ratio max-total-unready-percentage memory-difference-ratio
-    scale-down-gpu-utilization-threshold scale-down-utilization-threshold
+    rebalance-drain-share scale-down-gpu-utilization-threshold scale-down-utilization-threshold
 """
 _DURATIONS = """
-    blocking-system-pod-distruption-timeout initial-node-group-backoff-duration
+    blocking-system-pod-distruption-timeout initial-node-group-backoff-duration interruption-risk-ttl
     max-node-group-backoff-duration max-node-provision-time max-node-startup-time
     max-pod-eviction-time new-pod-scale-up-delay node-delete-delay-after-taint
     node-deletion-delay-timeout node-group-backoff-reset-timeout node-info-cache-expire-time
