@@ -8,6 +8,8 @@ from eks_autoscaling.autoscaler import Autoscaler, AutoscalerArgs
 from eks_autoscaling.cluster import Cluster, ClusterArgs, ClusterRef
 from eks_autoscaling.misuse import ArgumentError
 from eks_autoscaling.node_group import NodeGroupArgs, OnDemandNodeGroup, SpotNodeGroup, Taint
+from eks_autoscaling.self_managed_arguments import SelfManagedNodeGroupArgs
+from eks_autoscaling.self_managed_node_group import SelfManagedNodeGroup
 
 __all__ = [
     "ArgumentError",
@@ -18,6 +20,8 @@ __all__ = [
     "ClusterRef",
     "NodeGroupArgs",
     "OnDemandNodeGroup",
+    "SelfManagedNodeGroup",
+    "SelfManagedNodeGroupArgs",
     "SpotNodeGroup",
     "Taint",
 ]
