@@ -19,6 +19,7 @@ from lambda_autoscaler.core.drain import POD_EXTRA_GRACE, BudgetTracker, DrainCo
 from lambda_autoscaler.core.marks import begun_at, is_being_deleted, is_tainted, record_of
 from lambda_autoscaler.core.model import Cluster, DisruptionBudget, Instance, Node, NodeGroup, PodRef, PodSet, PodShape
 from lambda_autoscaler.core.options import Options
+from lambda_autoscaler.core.pending import is_expendable
 from lambda_autoscaler.core.plan import Drain, Eviction, Step
 from lambda_autoscaler.core.scale_down import DISABLED_ANNOTATION
 from lambda_autoscaler.core.units import format_duration
@@ -139,7 +140,9 @@ class _Removal:
         if record.phase is not None:
             budgets = tuple(_unbounded(budget) for budget in budgets)
         at = self._now if record.phase is None else record.since
-        return pods_to_move(self._node.pods, DrainContext(self._options, at, BudgetTracker(budgets), self._cluster.workloads))
+        # What decided that the node may go did not see the expendable ones either: they end with it.
+        pods = [item for item in self._node.pods if not is_expendable(item.shape, self._options)]
+        return pods_to_move(pods, DrainContext(self._options, at, BudgetTracker(budgets), self._cluster.workloads))
 
     def _blocked(self, to_move: PodsToMove) -> str:
         if to_move.blocking is not None:

@@ -318,3 +318,10 @@ def test_the_soft_taint_is_put_on_and_taken_off_beside_others() -> None:
     on = msgspec.json.decode(soft_taint_patch(node("n1"), SoftTaint("n1", 9)))
     assert off["spec"]["taints"] == [{"key": "gpu", "effect": "NoSchedule"}]
     assert on["spec"]["taints"] == [{"key": "DeletionCandidateOfClusterAutoscaler", "value": "9", "effect": "PreferNoSchedule"}]
+
+
+def test_expendable_pods_neither_fill_an_empty_node_nor_are_evicted() -> None:
+    worthless = waiting(shape(priority=-11), name="worthless")
+    assert due(leaving(worthless, record=EMPTY)).step is Step.TERMINATE
+    drain = due(leaving(worthless, waiting(WEB), record=OCCUPIED))
+    assert [item.pod for item in drain.evictions] == ["pod-0"]
