@@ -1,8 +1,9 @@
 """Auto Scaling groups whose capacity does not come at once, or at all.
 
-moto launches every instance immediately, accepts sizes outside a group's limits and has no scaling activities. Here a
-group can be told to fail its launches (no spot capacity) or to hold them back until the test releases them. Until then
-the desired capacity that somebody asked for stays above the number of instances, as on AWS.
+moto launches every instance immediately, accepts sizes outside a group's limits, has no scaling activities, and forgets a
+group's mixed instances policy when its limits are updated. Here a group can be told to fail its launches (no spot
+capacity) or to hold them back until the test releases them. Until then the desired capacity that somebody asked for
+stays above the number of instances, as on AWS.
 """
 
 import datetime
@@ -104,10 +105,19 @@ class GroupCapacity:
     def update_group(self, params: dict[str, Any]) -> dict[str, Any]:
         """UpdateAutoScalingGroup; limits first, then the size."""
         rest = {name: value for name, value in params.items() if name != "DesiredCapacity"}
-        self._moto("autoscaling").update_auto_scaling_group(**rest)
+        self._moto("autoscaling").update_auto_scaling_group(**{**self._policy(params["AutoScalingGroupName"]), **rest})
         if "DesiredCapacity" in params:
             self._set_desired_capacity(params)
         return {}
+
+    def _policy(self, name: str) -> dict[str, Any]:
+        """The group's mixed instances policy, which moto forgets in an update that does not repeat it."""
+        policy = self._existing(name).get("MixedInstancesPolicy")
+        if policy is None:
+            return {}
+        template = dict(policy["LaunchTemplate"]["LaunchTemplateSpecification"])
+        template.pop("LaunchTemplateName", None)  # moto takes the id or the name, and answers with both
+        return {"MixedInstancesPolicy": {**policy, "LaunchTemplate": {**policy["LaunchTemplate"], "LaunchTemplateSpecification": template}}}
 
     def _describe_activities(self, params: dict[str, Any]) -> dict[str, Any]:
         with self._lock:

@@ -200,6 +200,15 @@ def test_slow_launches_come_when_they_are_released(world: AwsWorld, group: str) 
     assert sizes(world, group) == (7, 7)
 
 
+def test_new_limits_of_a_node_group_leave_everything_else_as_it_was(world: AwsWorld, group: str) -> None:
+    autoscaling, eks = world.client("autoscaling"), world.client("eks")
+    (before,) = autoscaling.describe_auto_scaling_groups()["AutoScalingGroups"]
+    (name,) = eks.list_nodegroups(clusterName="prod")["nodegroups"]
+    eks.update_nodegroup_config(clusterName="prod", nodegroupName=name, scalingConfig={"minSize": 1})
+    (after,) = autoscaling.describe_auto_scaling_groups()["AutoScalingGroups"]
+    assert after == before | {"MinSize": 1}
+
+
 def test_terminating_at_the_minimum_is_refused(world: AwsWorld, group: str) -> None:
     autoscaling = world.client("autoscaling")
     instance = autoscaling.describe_auto_scaling_groups()["AutoScalingGroups"][0]["Instances"][0]["InstanceId"]
