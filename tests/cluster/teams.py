@@ -1,10 +1,11 @@
-"""Workloads of the program ``many_groups``: a Deployment per team, whose pods take a node each and want nodes of their team."""
+"""Workloads of programs with a node group per team: a Deployment each, whose pods take a node each and want nodes of their team."""
 
 import time
 from typing import Any
 
 import lightkube
 from lightkube.codecs import from_dict
+from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.core_v1 import Pod
 
 from lambda_autoscaler.core.pending import NEW_POD_GRACE
@@ -29,6 +30,16 @@ def create_team(client: lightkube.Client, team: str, pods: int) -> None:
         "spec": {"replicas": pods, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}},
     }
     client.create(from_dict(deployment))
+    wait_for_unschedulable_pods(client, team, pods)
+
+
+def scale_team(client: lightkube.Client, team: str, pods: int) -> None:
+    """Set the replicas of the team's Deployment, as ``kubectl scale`` does."""
+    client.patch(Deployment.Scale, team, {"spec": {"replicas": pods}}, namespace=NAMESPACE)
+
+
+def wait_for_unschedulable_pods(client: lightkube.Client, team: str, pods: int) -> None:
+    """Return when the scheduler has found no node for ``pods`` pods of the team and a scan takes them."""
     wait_for(f"{pods} unschedulable pods of {team}", lambda: _count(client, team, _is_unschedulable), lambda seen: seen == pods, 30.0)
     time.sleep(NEW_POD_GRACE + 1)
 
