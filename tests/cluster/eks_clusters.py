@@ -6,6 +6,7 @@ control plane's endpoint and certificate authority take their place through ``se
 
 import base64
 import threading
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,7 @@ class EksClusters:
         self._lock = threading.Lock()
         self._kept: dict[str, dict[str, Any]] = {}
         self._endpoints: dict[str, tuple[str, bytes]] = {}
+        self._security_groups: dict[str, str] = {}
         self.answers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "CreateCluster": self._create,
             "DescribeCluster": lambda params: {"cluster": self.describe(params["name"])},
@@ -33,7 +35,7 @@ class EksClusters:
     def forget(self) -> None:
         """Drop what is kept beside moto."""
         with self._lock:
-            self._kept, self._endpoints = {}, {}
+            self._kept, self._endpoints, self._security_groups = {}, {}, {}
 
     def set_endpoint(self, name: str, endpoint: str, ca_pem: bytes) -> None:
         """Answer ``endpoint`` (URL) and ``ca_pem`` (PEM) for cluster ``name``, whether it exists yet or not."""
@@ -43,8 +45,8 @@ class EksClusters:
     def describe(self, name: str) -> dict[str, Any]:
         """The cluster as DescribeCluster shows it; botocore's ClientError when there is none."""
         cluster: dict[str, Any] = self._moto("eks").describe_cluster(name=name)["cluster"]
-        cluster["resourcesVpcConfig"].setdefault("clusterSecurityGroupId", "sg-" + cluster["arn"].encode().hex()[-17:])
         with self._lock:
+            cluster["resourcesVpcConfig"].setdefault("clusterSecurityGroupId", self._security_groups.get(name, ""))
             cluster |= self._kept.get(name, {})
             if name in self._endpoints:
                 endpoint, ca_pem = self._endpoints[name]
@@ -63,9 +65,19 @@ class EksClusters:
         kept = {name: params[name] for name in _KEPT if name in params}
         kept["accessConfig"] = access
         kept.setdefault("upgradePolicy", {"supportType": "EXTENDED"})
+        self._create_security_group(params["name"], params["resourcesVpcConfig"].get("subnetIds", []))
         with self._lock:
             self._kept[params["name"]] = kept
         return {"cluster": self.describe(params["name"])}
+
+    def _create_security_group(self, cluster: str, subnet_ids: list[str]) -> None:
+        """The group that EKS makes in the cluster's VPC, for the control plane and the nodes."""
+        ec2 = self._moto("ec2")
+        (vpc, *_) = {subnet["VpcId"] for subnet in ec2.describe_subnets(SubnetIds=subnet_ids)["Subnets"]}
+        name = f"eks-cluster-sg-{cluster}-{uuid.uuid4().hex[:8]}"
+        made = ec2.create_security_group(GroupName=name, Description="EKS created security group", VpcId=vpc)
+        with self._lock:
+            self._security_groups[cluster] = made["GroupId"]
 
     def _delete(self, params: dict[str, Any]) -> dict[str, Any]:
         name = params["name"]

@@ -27,6 +27,8 @@ from pulumi.runtime.stack import run_in_stack
 from tests.cluster.aws_world import AwsWorld
 from tests.cluster.principals import ACCOUNT
 from tests.cluster.pulumi_function import create_function
+from tests.cluster.pulumi_group_rows import GROUP_ROWS
+from tests.cluster.pulumi_lookups import look_up
 from tests.cluster.pulumi_rows import ROWS, Created, Handler, Inputs
 from tests.cluster.pulumi_values import plain
 
@@ -116,7 +118,7 @@ class _Nothing(mocks.Mocks):
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         """What the provider's functions answer."""
-        return _invoke(args.token, args.args), []
+        return look_up(args.token, args.args, None) or _invoke(args.token, args.args), []
 
 
 class _Creation(mocks.Mocks):
@@ -126,7 +128,7 @@ class _Creation(mocks.Mocks):
         self._world = world
         self._apply = apply
         self._lock = threading.Lock()
-        self._handlers: dict[str, Handler] = {row.token: row for row in ROWS}
+        self._handlers: dict[str, Handler] = {row.token: row for row in (*ROWS, *GROUP_ROWS)}
         self._handlers["aws:lambda/function:Function"] = create_function
         self.manifests: list[dict[str, Any]] = []
 
@@ -146,7 +148,7 @@ class _Creation(mocks.Mocks):
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         """What the provider's functions answer."""
-        return _invoke(args.token, args.args), []
+        return look_up(args.token, args.args, self._world) or _invoke(args.token, args.args), []
 
     def _declare_in_kubernetes(self, manifest: Inputs) -> Created:
         self.manifests.append(manifest)

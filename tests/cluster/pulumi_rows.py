@@ -106,6 +106,8 @@ def _launch_template(inputs: Inputs) -> Inputs:
     top = {"name", "description", "tags"}
     data = {key: value for key, value in inputs.items() if key not in top}
     data.pop("updateDefaultVersion", None)
+    if "vpcSecurityGroupIds" in data:
+        data["securityGroupIds"] = data.pop("vpcSecurityGroupIds")
     return {**{key: value for key, value in inputs.items() if key in top}, "launchTemplateData": data}
 
 

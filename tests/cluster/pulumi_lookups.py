@@ -1,0 +1,50 @@
+"""What the AWS provider's functions answer about clusters and parameters: what is in the world, or, in a preview, a cluster of its own."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from tests.cluster.aws_world import AwsWorld
+
+# One of the images that moto knows; it has no parameters of EKS.
+IMAGE = "ami-12c6146b"
+_RECOMMENDED = re.compile(
+    r"/aws/service/eks/optimized-ami/(?P<version>1\.\d+)/amazon-linux-2023/(x86_64|arm64)/standard/recommended/image_id"
+)
+_PREVIEWED = {
+    "version": "1.34",
+    "endpoint": "https://previewed.example",
+    "certificateAuthority": {"data": "cHJldmlld2Vk"},
+    "kubernetesNetworkConfig": {"ipFamily": "ipv4", "serviceIpv4Cidr": "172.20.0.0/16"},
+    "resourcesVpcConfig": {"clusterSecurityGroupId": "sg-previewed"},
+}
+
+
+def look_up(token: str, args: Mapping[str, Any], world: AwsWorld | None) -> dict[str, Any] | None:
+    """The answer of the function ``token``; None if it is none of these. Without a ``world`` that of a preview."""
+    if token == "aws:eks/getCluster:getCluster":
+        return _cluster(args["name"], world)
+    if token == "aws:ssm/getParameter:getParameter":
+        return _parameter(args["name"], world)
+    return None
+
+
+def _cluster(name: str, world: AwsWorld | None) -> dict[str, Any]:
+    found = world.client("eks").describe_cluster(name=name)["cluster"] if world is not None else _PREVIEWED
+    return {
+        "id": name,
+        "name": name,
+        "version": found["version"],
+        "endpoint": found["endpoint"],
+        "certificateAuthorities": [found["certificateAuthority"]],
+        "kubernetesNetworkConfigs": [found["kubernetesNetworkConfig"]],
+        "vpcConfig": found["resourcesVpcConfig"],
+    }
+
+
+def _parameter(name: str, world: AwsWorld | None) -> dict[str, Any]:
+    if _RECOMMENDED.fullmatch(name) or world is None:
+        value = IMAGE
+    else:
+        value = world.client("ssm").get_parameter(Name=name)["Parameter"]["Value"]
+    return {"id": name, "name": name, "insecureValue": value, "value": value}
