@@ -1,18 +1,17 @@
 """Shapes: how many vCPUs and how much memory an instance type has, and whether the types of a group agree.
 
-Pure, apart from reading the catalogue that ships with the package (``instance_types.csv``, dated in its first line).
+Pure, apart from reading the catalogue that ships with the package (``catalogue.py``).
 An autoscaler plans with one node per group. A group whose types differ would be planned with the wrong size: pods stay
 pending when the smaller one comes, money is lost when the larger one does. The Cluster Autoscaler's documentation asks
 for equal vCPUs and memory for this reason; here it is enforced.
 """
 
-import csv
-import functools
-import importlib.resources
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from eks_autoscaling.catalogue import dated
+from eks_autoscaling.catalogue import instance_types as catalogue
 from eks_autoscaling.misuse import ArgumentError
 
 # The EKS API takes no more in one managed node group.
@@ -29,14 +28,6 @@ class Shape:
 
     def __str__(self) -> str:
         return f"{self.vcpus} vCPU, {self.memory_mib / 1024:g} GiB, {self.architecture}"
-
-
-@functools.cache
-def catalogue() -> dict[str, Shape]:
-    """Every instance type known to this release, by name (``m5.xlarge``)."""
-    text = importlib.resources.files("eks_autoscaling").joinpath("instance_types.csv").read_text("utf-8")
-    rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
-    return {row["type"]: Shape(int(row["vcpus"]), int(row["memory_mib"]), row["architecture"]) for row in rows}
 
 
 def common_shape(instance_types: Sequence[str]) -> Shape:
@@ -72,6 +63,8 @@ def _shape(instance_type: str) -> Shape:
     known = catalogue().get(instance_type)
     if known is None:
         raise ArgumentError(
-            "instance_types", instance_type, "no such type in the catalogue of this release; check the spelling or upgrade eks-autoscaling"
+            "instance_types",
+            instance_type,
+            f"no such type in the catalogue ({dated()}); check the spelling, or write a newer one with lambda-autoscaler catalogue",
         )
-    return known
+    return Shape(known.vcpus, known.memory_mib, known.architecture)

@@ -6,7 +6,8 @@ A module of its own, since botocore takes long to import and neither the demo no
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import botocore.exceptions
 import botocore.session
@@ -14,6 +15,7 @@ import msgspec
 
 from lambda_autoscaler.cli.source import Source
 from lambda_autoscaler.edge.aws import AwsClient
+from lambda_autoscaler.edge.aws_errors import at_the_border
 from lambda_autoscaler.edge.kube import KubeClient
 from lambda_autoscaler.edge.kube_http import KubeHttp
 from lambda_autoscaler.edge.kubeconfig import Kubeconfig, default_paths
@@ -50,6 +52,31 @@ def live(target: LiveTarget, settings: Mapping[str, str]) -> Source:
     aws = AwsClient(options, _session(target, named["region"] if named else "").create_client)
     memory = ConfigMapMemory(http, options.namespace).load()
     return Source(KubeClient(http), aws, memory, options, time.time(), flags)  # noqa: TID251 - an entry point
+
+
+def offered_types(zones: Sequence[str], profile: str, region: str) -> set[str]:
+    """Instance types that EC2 offers in all the availability zones. Raises the errors of ec2:DescribeInstanceTypeOfferings."""
+    ec2 = _session(LiveTarget(profile=profile, region=region or zones[0].rstrip("abcdefghijklmnopqrstuvwxyz")), "")
+    client = ec2.create_client("ec2")
+    by_zone: dict[str, set[str]] = {zone: set() for zone in zones}
+    with at_the_border("ec2", "DescribeInstanceTypeOfferings", client.meta.endpoint_url):
+        pages = client.get_paginator("describe_instance_type_offerings").paginate(
+            LocationType="availability-zone", Filters=[{"Name": "location", "Values": list(zones)}]
+        )
+        for offering in (item for page in pages for item in page["InstanceTypeOfferings"]):
+            by_zone[offering["Location"]].add(offering["InstanceType"])
+    empty = [zone for zone, types in by_zone.items() if not types]
+    if empty:
+        raise BadInput(f"EC2 offers nothing in {', '.join(empty)}: is that an availability zone of the region?")
+    return set.intersection(*by_zone.values())
+
+
+def described_types(profile: str, region: str) -> tuple[list[Mapping[str, Any]], str]:
+    """Every instance type of a region as EC2 describes it, and the region. Raises the errors of ec2:DescribeInstanceTypes."""
+    client = _session(LiveTarget(profile=profile, region=region), "").create_client("ec2")
+    with at_the_border("ec2", "DescribeInstanceTypes", client.meta.endpoint_url):
+        pages = client.get_paginator("describe_instance_types").paginate()
+        return [info for page in pages for info in page["InstanceTypes"]], client.meta.region_name
 
 
 def _session(target: LiveTarget, region_of_context: str) -> botocore.session.Session:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click
@@ -156,6 +157,59 @@ def interruption_verb(event_file: Path, folder: Path | None, output: str, **flag
         source = _source(folder, flags)
         found = interruption.effects(event_file, plan.decision(source), source.memory)
     interruption.show(_look(flags).screen(), found, output)
+
+
+@command.command("types", short_help="Instance types of one shape, to pin in a program.")
+@click.option("--vcpus", type=int, required=True, help="vCPUs of a node.")
+@click.option("--memory", "memory_gib", type=float, required=True, help="Memory of a node in GiB.")
+@click.option("--architecture", type=click.Choice(["x86_64", "arm64"]), default="x86_64", show_default=True)
+@click.option("--accelerator", "accelerators", multiple=True, type=click.Choice(["gpu", "inference", "neuron", "fpga", "media"]))
+@click.option("--burstable", is_flag=True, help="Take types of the t families too.")
+@click.option("--bare-metal", is_flag=True, help="Take types without a hypervisor too.")
+@click.option("--nitro", is_flag=True, help="Only types that can have address prefixes.")
+@click.option("--allow", multiple=True, metavar="PATTERN", help="Only types like m5*. May be repeated.")
+@click.option("--deny", multiple=True, metavar="PATTERN", help="No types like m4*. May be repeated.")
+@click.option("--zone", "zones", multiple=True, help="Only what EC2 offers in this availability zone; asks AWS. May be repeated.")
+@click.option("--limit", type=int, default=20, show_default=True, help="A managed node group takes 20 at most.")
+@click.option("--region", default="", help="AWS region; the profile's when left out.")
+@click.option("--profile", default="", help="AWS profile; the default credentials when left out.")
+@click.option("-o", "--output", type=click.Choice(["table", "python", "json"]), default="table", show_default=True)
+@_look_flags
+def types_verb(zones: tuple[str, ...], limit: int, output: str, **flags: Any) -> None:
+    """Instance types with exactly these vCPUs and memory, best first: a list to pin in a program, the same today and tomorrow."""
+    types = _types_module()
+    offered = None
+    if zones:
+        from lambda_autoscaler.cli.live import offered_types  # noqa: PLC0415 - botocore takes long to import
+
+        offered = offered_types(zones, flags["profile"], flags["region"])
+    look = {name: flags.pop(name) for name in ("no_color", "everything")}
+    wanted = {name: value for name, value in flags.items() if name not in ("profile", "region")}
+    types.show(_look(look).screen(), types.selected(wanted, limit, offered), output)
+
+
+@command.command("catalogue", short_help="Write the catalogue of instance types anew, from EC2.")
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--region", default="", help="AWS region; the profile's when left out.")
+@click.option("--profile", default="", help="AWS profile; the default credentials when left out.")
+@_look_flags
+def catalogue_verb(file: Path, region: str, profile: str, **flags: Any) -> None:
+    """Write what EC2 says of its instance types into a file, with today's date, for components that do not know a type yet."""
+    types = _types_module()
+    from lambda_autoscaler.cli.live import described_types  # noqa: PLC0415 - botocore takes long to import
+
+    with _busy():
+        described, where = described_types(profile, region)
+    types.write(_look(flags).screen(), file, described, where)
+
+
+def _types_module() -> ModuleType:
+    """The verbs about instance types. Raises BadInput where the components' dependencies are not installed."""
+    try:
+        from lambda_autoscaler.cli import types  # noqa: PLC0415 - the catalogue's package imports Pulumi, which takes long
+    except ImportError as fault:
+        raise BadInput(f"the catalogue of instance types belongs to the components, which need {fault.name}: pip install pulumi") from fault
+    return types
 
 
 def _source(folder: Path | None, flags: dict[str, Any]) -> Source:

@@ -1,10 +1,6 @@
 """Instance types of one group must be alike."""
 
-import gzip
-import json
-from pathlib import Path
 
-import moto.ec2
 import pytest
 
 from eks_autoscaling import shapes
@@ -52,14 +48,3 @@ def test_a_group_has_one_to_twenty_types(types: list[str]) -> None:
 def test_a_type_named_twice_is_refused() -> None:
     with pytest.raises(ArgumentError, match="name each instance type once"):
         shapes.common_shape(["m5.xlarge", "m5.xlarge"])
-
-
-def test_the_catalogue_agrees_with_the_recorded_answer_of_ec2() -> None:
-    recorded = Path(str(moto.ec2.__file__)).parent / "resources" / "instance_types.json.gz"
-    types = json.loads(gzip.decompress(recorded.read_bytes()))
-    expected = {
-        name: Shape(entry["VCpuInfo"]["DefaultVCpus"], entry["MemoryInfo"]["SizeInMiB"], architectures[0])
-        for name, entry in types.items()
-        if (architectures := [each for each in entry["ProcessorInfo"]["SupportedArchitectures"] if each in ("x86_64", "arm64")])
-    }
-    assert shapes.catalogue() == expected

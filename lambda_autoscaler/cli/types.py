@@ -1,0 +1,71 @@
+"""``types``: from a requirement to the list of instance types to pin in a program.
+
+The catalogue and the choice belong to the infrastructure library; the command only asks it. With zones, EC2 is asked which types it offers
+in all of them; without, nothing is asked of anybody.
+"""
+
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from eks_autoscaling.catalogue import VARIABLE, dated, instance_types, written
+from eks_autoscaling.instance_selection import Requirement, Selection, select
+from eks_autoscaling.misuse import ArgumentError
+from lambda_autoscaler.cli.screen import Column, Screen
+from lambda_autoscaler.ports import BadInput
+
+_COLUMNS = (
+    Column("TYPE"),
+    Column("VCPU", right=True),
+    Column("GIB", right=True),
+    Column("ARCHITECTURE"),
+    Column("HYPERVISOR"),
+    Column("ADDRESSES", right=True),
+)
+
+
+def selected(wanted: dict[str, Any], limit: int, offered: Iterable[str] | None) -> Selection:
+    """The types for a requirement. Raises BadInput when it cannot be met."""
+    try:
+        return select(Requirement(**wanted), None if offered is None else frozenset(offered), limit)
+    except ArgumentError as fault:
+        raise BadInput(str(fault)) from fault
+
+
+def show(screen: Screen, found: Selection, output: str) -> None:
+    """Print the types as a table, as a Python list, or as JSON."""
+    match output:
+        case "json":
+            document = {"catalogue": dated(), "instance_types": list(found.types), "left_out": found.left_out}
+            screen.copyable(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+        case "python":
+            screen.copyable(python_list(found.types))
+        case _:
+            screen.table(_COLUMNS, [_row(name) for name in found.types], "type")
+            more = f"; {found.left_out} more match, and a managed node group takes no more" if found.left_out else ""
+            screen.line(f"{len(found.types)} types, best first{more}. To paste: --output python", style="dim")
+
+
+def write(screen: Screen, file: Path, described: Iterable[Mapping[str, Any]], region: str) -> None:
+    """Write a catalogue of today. Raises BadInput when the file cannot be written."""
+    today = datetime.datetime.now(datetime.UTC).date()  # noqa: TID251 - the file is dated
+    try:
+        file.write_text(written(described, f"ec2:DescribeInstanceTypes, {region}, {today}"))
+    except OSError as fault:
+        raise BadInput(f"{file} cannot be written: {fault.strerror}") from fault
+    screen.line(f"Written to {file}. Programs use it with:", mark="✓")
+    screen.copyable(f"  export {VARIABLE}={file.resolve()}")
+
+
+def python_list(types: Sequence[str]) -> str:
+    """The argument as a program writes it."""
+    return f'"instance_types": [{", ".join(f"{name!r}" for name in types)}],'.replace("'", '"')
+
+
+def _row(name: str) -> tuple[str, ...]:
+    known = instance_types()[name]
+    addresses = str(known.enis * (known.ips_per_eni - 1))
+    return (name, str(known.vcpus), f"{known.memory_mib / 1024:g}", known.architecture, known.hypervisor or "none", addresses)

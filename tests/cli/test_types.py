@@ -1,0 +1,72 @@
+"""Instance types to pin, and a catalogue of one's own, at the command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+from moto import mock_aws
+
+from tests.cli.screens import Terminal, same_as_recorded
+
+SHAPE = ("types", "--vcpus", "4", "--memory", "16")
+SEED = (*SHAPE, "--allow", "m4*", "--allow", "m5*")
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+
+
+def test_the_tutorials_types_as_a_table(terminal: Terminal, tmp_path: Path) -> None:
+    code, out, _ = terminal.type(*SEED)
+    assert code == 0
+    same_as_recorded("types-seed", out, tmp_path)
+
+
+def test_a_list_to_paste_into_a_program(terminal: Terminal) -> None:
+    _, out, _ = terminal.type(*SEED, "--limit", "2", "-o", "python")
+    assert out == '"instance_types": ["m5.xlarge", "m5a.xlarge"],\n'
+
+
+def test_programs_get_the_list_the_catalogue_and_how_many_more_match(terminal: Terminal) -> None:
+    _, out, _ = terminal.type(*SHAPE, "-o", "json")
+    document = json.loads(out)
+    assert (len(document["instance_types"]), document["left_out"]) == (20, 7)
+    assert document["catalogue"].startswith("ec2:DescribeInstanceTypes")
+
+
+@pytest.mark.parametrize("words", [("types", "--vcpus", "4", "--memory", "17"), (*SHAPE, "--limit", "0"), (*SHAPE, "--allow", "q*")])
+def test_what_cannot_be_met_is_one_line(terminal: Terminal, words: tuple[str, ...]) -> None:
+    code, out, err = terminal.type(*words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+@mock_aws
+@pytest.mark.usefixtures("account")
+@pytest.mark.aws
+def test_with_zones_only_what_ec2_offers_in_all_of_them(terminal: Terminal) -> None:
+    zones = ("--zone", "us-east-1a", "--zone", "us-east-1e")
+    _, out, _ = terminal.type(*SHAPE, *zones, "-o", "json")
+    few = json.loads(out)["instance_types"]
+    assert "m4.xlarge" in few
+    assert len(few) < 20
+
+
+@mock_aws
+@pytest.mark.usefixtures("account")
+@pytest.mark.aws
+def test_a_zone_that_is_none_is_named(terminal: Terminal) -> None:
+    code, _, err = terminal.type(*SHAPE, "--zone", "us-east-1x", "--region", "us-east-1")
+    assert (code, "us-east-1x" in err) == (2, True)
+
+
+@mock_aws
+@pytest.mark.usefixtures("account")
+@pytest.mark.aws
+def test_a_catalogue_of_today_is_written_with_how_to_use_it(terminal: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "types.csv"
+    code, out, _ = terminal.type("catalogue", str(file), "--region", "eu-west-1")
+    assert code == 0
+    assert f"export EKS_AUTOSCALING_INSTANCE_TYPES={file}" in out
+    assert file.read_text().startswith("# ec2:DescribeInstanceTypes, eu-west-1, ")
