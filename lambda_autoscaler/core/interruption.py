@@ -8,6 +8,7 @@ and never laxer (strongest kind, earliest deadline), and the same event twice ch
 The scan answers a mark with an annotation of its own (``Answer``): whether capacity was asked for, and which pods have no place anywhere.
 """
 
+from collections.abc import Iterable
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -16,6 +17,7 @@ from lambda_autoscaler.core.events import Hook, InstanceEvent, Kind
 from lambda_autoscaler.core.kubernetes import Taint
 from lambda_autoscaler.core.model import INTERRUPTION_TAINT, Node
 from lambda_autoscaler.core.options import Options
+from lambda_autoscaler.core.readiness import readiness
 
 INTERRUPTION: Final = INTERRUPTION_TAINT
 ANSWER: Final = "eks-autoscaling/replacement"
@@ -35,7 +37,8 @@ class InterruptionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``noticed`` is when the event happened, ``seen`` when it was handled, ``deadline`` when the instance goes. ``drains`` separates doomed
     nodes from those at risk; ``managed`` nodes belong to a managed node group; ``cordoned`` says that it was the autoscaler who cordoned.
-    ``evicting`` is when the first pod was evicted, ``taken_over`` that EKS did not drain a managed node in time.
+    ``evicting`` is when the first pod was evicted, ``taken_over`` that EKS did not drain a managed node in time, ``given_back`` when the
+    instance was handed back.
     """
 
     kind: Kind
@@ -50,6 +53,7 @@ class InterruptionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str = ""
     evicting: float | None = None
     taken_over: bool = False
+    given_back: float | None = None
 
     @property
     def waits_for_eks(self) -> bool:
@@ -107,7 +111,7 @@ def is_at_risk(node: Node) -> bool:
 
 def respond(event: InstanceEvent, node: Node, options: Options, now: float) -> Response:
     """What an event makes of a node."""
-    refusal = _refusal(event, node, now)
+    refusal = _refusal(event, node, options, now)
     if refusal:
         return Response(why=refusal)
     if event.kind is Kind.STATE_CHANGE and event.detail in ("stopped", "terminated"):
@@ -119,15 +123,16 @@ def respond(event: InstanceEvent, node: Node, options: Options, now: float) -> R
     fresh = _fresh(event, node, now)
     if known is None:
         return Response(fresh, goes_on=fresh.drains or options.drain_on_rebalance, wakes=fresh.drains or options.drain_on_rebalance)
-    if known.event == event.id:
-        return Response(wakes=known.drains, why="the event has been handled already")
     merged = _merged(known, fresh)
     if merged == known:
-        return Response(why=f"the node is under {known.kind} already")
-    return Response(merged, goes_on=merged.hook != known.hook or (merged.drains and not known.drains), wakes=merged.drains)
+        again = (known.kind, known.event) == (event.kind, event.id)
+        why = "the event has been handled already" if again else f"the node is under {known.kind} already"
+        return Response(wakes=again and known.drains, why=why)
+    renewed = merged.kind is not known.kind or merged.hook != known.hook
+    return Response(merged, goes_on=merged.drains and renewed, wakes=merged.drains)
 
 
-def _refusal(event: InstanceEvent, node: Node, now: float) -> str:
+def _refusal(event: InstanceEvent, node: Node, options: Options, now: float) -> str:
     """Why an event is none of the autoscaler's business."""
     for label, owner in _OTHERS.items():
         if label in node.labels:
@@ -137,7 +142,15 @@ def _refusal(event: InstanceEvent, node: Node, now: float) -> str:
     deadline = event.deadline
     if event.kind in _TAKEN_BACK and deadline is not None and deadline + STALE_SECONDS < now:
         return f"the warning is {now - event.at:.0f} s old and the instance is still there"
-    return ""
+    return "the instance was started again since, its node is ready" if _has_come_back(event, node, options) else ""
+
+
+def _has_come_back(event: InstanceEvent, node: Node, options: Options) -> bool:
+    """Whether the news of a stop come late: a stopped instance may be started again, a terminated one never."""
+    if event.kind is not Kind.STATE_CHANGE or event.detail not in ("stopping", "stopped"):
+        return False
+    state = readiness(node, options)
+    return state.ready and state.changed > event.at
 
 
 def _fresh(event: InstanceEvent, node: Node, now: float) -> InterruptionRecord:
@@ -157,19 +170,31 @@ def _fresh(event: InstanceEvent, node: Node, now: float) -> InterruptionRecord:
 
 
 def _merged(known: InterruptionRecord, fresh: InterruptionRecord) -> InterruptionRecord:
-    stronger = fresh if (fresh.drains, -_STRENGTH[fresh.kind]) > (known.drains, -_STRENGTH[known.kind]) else known
-    deadlines = [at for at in (known.deadline, fresh.deadline) if at is not None]
+    """The stricter of two records. The clocks of a drain (``seen``) start anew with a stronger kind: its patience is another."""
+    leading = fresh if (fresh.drains, -_STRENGTH[fresh.kind]) > (known.drains, -_STRENGTH[known.kind]) else known
     return msgspec.structs.replace(
         known,
-        kind=stronger.kind,
-        event=stronger.event,
-        detail=stronger.detail,
-        noticed=fresh.noticed if fresh.drains and not known.drains else known.noticed,
-        seen=fresh.seen if fresh.drains and not known.drains else known.seen,
-        deadline=min(deadlines, default=None),
+        kind=leading.kind,
+        event=leading.event,
+        detail=leading.detail,
+        noticed=leading.noticed,
+        seen=leading.seen,
+        deadline=_earliest(leading.kind, (known, fresh)),
         drains=known.drains or fresh.drains,
-        hook=fresh.hook or known.hook,
+        hook=_one_of(known.hook, fresh.hook),
     )
+
+
+def _earliest(leading: Kind, records: Iterable[InterruptionRecord]) -> float | None:
+    """The earliest deadline. When a maintenance begins says nothing about when EC2 takes the instance, and may be long past."""
+    counts = [record for record in records if (record.kind is Kind.SCHEDULED_CHANGE) == (leading is Kind.SCHEDULED_CHANGE)]
+    return min((record.deadline for record in counts if record.deadline is not None), default=None)
+
+
+def _one_of(known: Hook | None, fresh: Hook | None) -> Hook | None:
+    """The same of two hooks in whatever order they were told of."""
+    hooks = [hook for hook in (known, fresh) if hook is not None]
+    return min(hooks, key=lambda hook: (hook.group, hook.name, hook.token), default=None)
 
 
 # --- marks ---
@@ -199,7 +224,10 @@ def mark_patch(node: Node, record: InterruptionRecord) -> bytes:
     record = msgspec.structs.replace(record, cordoned=record.cordoned or (cordons and not node.unschedulable))
     taints = [*_others(node), {"key": INTERRUPTION, "value": record.kind.value, "effect": "NoSchedule"}]
     spec: dict[str, Any] = {"taints": taints} | ({"unschedulable": True} if cordons else {})
-    metadata: dict[str, Any] = {"annotations": {INTERRUPTION: msgspec.json.encode(record).decode()}}
+    annotations: dict[str, str | None] = {INTERRUPTION: msgspec.json.encode(record).decode()}
+    if record_of(node) is None:
+        annotations[ANSWER] = None  # one that is there was given to an earlier mark
+    metadata: dict[str, Any] = {"annotations": annotations}
     if record.drains:
         metadata["labels"] = {EXCLUDE_FROM_LOAD_BALANCERS: "true"}
     return _patch(node, metadata, spec)
@@ -215,6 +243,12 @@ def unmark_patch(node: Node) -> bytes:
     return _patch(node, metadata, spec)
 
 
+def cordon_owned(node: Node) -> dict[str, str]:
+    """Annotations of a doomed node whose cordon another part of the autoscaler put on: it goes with the mark from now on."""
+    record = record_of(node)
+    return {} if record is None else {INTERRUPTION: msgspec.json.encode(msgspec.structs.replace(record, cordoned=True)).decode()}
+
+
 def answer_patch(answer: Answer) -> bytes:
     """Merge patch that gives the scan's answer."""
     return msgspec.json.encode({"metadata": {"annotations": {ANSWER: msgspec.json.encode(answer).decode()}}})
@@ -223,6 +257,11 @@ def answer_patch(answer: Answer) -> bytes:
 def record_patch(node: Node, record: InterruptionRecord) -> bytes:
     """Merge patch that writes down how far the drain is."""
     return _patch(node, {"annotations": {INTERRUPTION: msgspec.json.encode(record).decode()}}, None)
+
+
+def record_taken_back(record: InterruptionRecord) -> bytes:
+    """Merge patch that writes a record whatever became of the node: for the one who wrote the last."""
+    return msgspec.json.encode({"metadata": {"annotations": {INTERRUPTION: msgspec.json.encode(record).decode()}}})
 
 
 def _patch(node: Node, metadata: dict[str, Any], spec: dict[str, Any] | None) -> bytes:

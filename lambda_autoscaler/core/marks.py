@@ -6,13 +6,13 @@ its removal began, whether the autoscaler itself cordoned it, and which pods are
 version it was made for: lists in a merge patch replace the whole list, so a taint that somebody else adds meanwhile must be a conflict.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import ceil
 from typing import Any, Final
 
 import msgspec
 
-from lambda_autoscaler.core.interruption import is_doomed
+from lambda_autoscaler.core.interruption import cordon_owned, is_doomed
 from lambda_autoscaler.core.kubernetes import Taint
 from lambda_autoscaler.core.model import DELETION_CANDIDATE_TAINT, TO_BE_DELETED_TAINT, Node
 from lambda_autoscaler.core.options import Options
@@ -66,9 +66,11 @@ def record_patch(node: Node, record: RemovalRecord) -> bytes:
 def roll_back_patch(node: Node, options: Options) -> bytes:
     """Merge patch that takes a removal back. A node that was cordoned before it, or that is doomed, stays cordoned."""
     spec: dict[str, Any] = {"taints": _without(node.taints, TO_BE_DELETED_TAINT)}
-    if record_of(node, options).cordoned and not is_doomed(node):
-        spec["unschedulable"] = None
-    return _patch(node, spec, None)
+    if not record_of(node, options).cordoned:
+        return _patch(node, spec, None)
+    if is_doomed(node):
+        return _patch(node, spec, None, cordon_owned(node))
+    return _patch(node, {**spec, "unschedulable": None}, None)
 
 
 def soft_taint_patch(node: Node, wanted: SoftTaint) -> bytes:
@@ -84,9 +86,9 @@ def _without(taints: Iterable[Taint], key: str) -> list[Taint]:
     return [taint for taint in taints if taint.key != key]
 
 
-def _patch(node: Node, spec: dict[str, Any], record: RemovalRecord | None) -> bytes:
+def _patch(node: Node, spec: dict[str, Any], record: RemovalRecord | None, annotations: Mapping[str, str] | None = None) -> bytes:
     text = None if record is None else msgspec.json.encode(record).decode()
-    metadata = {"resourceVersion": node.resource_version, "annotations": {RECORD_ANNOTATION: text}}
+    metadata = {"resourceVersion": node.resource_version, "annotations": {RECORD_ANNOTATION: text, **(annotations or {})}}
     if "taints" in spec:
         spec = {**spec, "taints": [_written(taint) for taint in spec["taints"]]}
     return msgspec.json.encode({"metadata": metadata, "spec": spec})
