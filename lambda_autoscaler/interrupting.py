@@ -25,7 +25,15 @@ from lambda_autoscaler.core.events import (
     ReservationEvent,
     read_events,
 )
-from lambda_autoscaler.core.interruption import Response, mark_patch, record_of, record_patch, respond, unmark_patch
+from lambda_autoscaler.core.interruption import (
+    Response,
+    mark_patch,
+    record_of,
+    record_patch,
+    record_taken_back,
+    respond,
+    unmark_patch,
+)
 from lambda_autoscaler.core.interruption_steps import Act, NodeStep, next_step, pods_to_move
 from lambda_autoscaler.core.model import Node
 from lambda_autoscaler.core.options import Options
@@ -33,9 +41,11 @@ from lambda_autoscaler.core.plan import Eviction, Notice
 from lambda_autoscaler.interruption_log import InterruptionLog
 from lambda_autoscaler.node_access import NodeAccess
 from lambda_autoscaler.ports import (
+    AutoscalerError,
     Aws,
     BadInput,
     Conflict,
+    Denied,
     InterruptionTelemetry,
     Kube,
     Messages,
@@ -208,12 +218,14 @@ class Interrupter:
         self._record(log)
 
     def _write_down(self, node: Node, step: NodeStep, log: InterruptionLog) -> None:
-        """Write the record of a step first; when somebody else changed the node in between, the step is due again."""
+        """Write the record of a step first. Raises Conflict when somebody else changed the node before its instance is handed back."""
         assert step.record is not None
         taken_over = step.record.taken_over and step.act is Act.WAIT
         try:
             self._edges.kube.patch_node(node.name, mark_patch(node, step.record) if taken_over else record_patch(node, step.record))
         except Conflict as fault:
+            if step.act is Act.GIVE_BACK:
+                raise
             log.warn(f"node {node.name} changed meanwhile: {fault}")
             return
         if taken_over:
@@ -225,7 +237,7 @@ class Interrupter:
             return beat
         try:
             self._edges.aws.heartbeat(record.hook, node.provider_id.rpartition("/")[2])
-        except (NotFound, Refused) as fault:
+        except AutoscalerError as fault:  # the drain goes on without
             self._edges.telemetry.warn(f"node {node.name}: its lifecycle action takes no heartbeat: {fault}")
         return now
 
@@ -253,7 +265,7 @@ class Interrupter:
             end(eviction.namespace, eviction.pod, eviction.uid, eviction.grace_seconds)
         except (NotFound, Conflict):
             return  # it is gone, or another pod has its name
-        except (Throttled, Refused) as fault:
+        except (Throttled, Refused, Denied) as fault:  # denied: not least where the namespace is being deleted
             log.refused(eviction, fault)
             return
         log.moved(eviction)
@@ -263,22 +275,35 @@ class Interrupter:
         record = record_of(node)
         assert record is not None
         try:
-            self._edges.aws.terminate(instance, decrement=step.decrements)
-        except NotFound:
-            pass
-        except Refused:
-            if not step.decrements:
-                raise
-            self._edges.aws.terminate(instance, decrement=False)
+            self._terminate(instance, decrement=step.decrements)
+        except Throttled:
+            # Nothing has happened, so the next attempt is a first one again.
+            self._edges.kube.patch_node(node.name, record_taken_back(record))
+            raise
+        except (Refused, Denied) as fault:
+            log.warn(f"instance {instance} of node {node.name} was not handed back: {fault}")
         log.ended(node, record, step, self._edges.clock())
+
+    def _terminate(self, instance: str, *, decrement: bool) -> None:
+        try:
+            self._edges.aws.terminate(instance, decrement=decrement)
+        except NotFound:
+            return
+        except Refused:
+            if not decrement:
+                raise
+            self._terminate(instance, decrement=False)
 
     def _log(self, kind: str) -> InterruptionLog:
         return InterruptionLog(self._edges.telemetry, kind)
 
     def _record(self, log: InterruptionLog) -> None:
         notices: list[Notice] = log.take_notices()
-        if notices:
-            self._edges.kube.record(notices, self._edges.clock())
+        try:
+            if notices:
+                self._edges.kube.record(notices, self._edges.clock())
+        except AutoscalerError as fault:  # a message that came again for an event would begin a second series of steps
+            log.warn(f"events were not recorded: {fault}")
         log.finish()
 
 

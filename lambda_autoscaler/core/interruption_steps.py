@@ -30,6 +30,8 @@ DELETE_MARGIN: Final = 5.0
 END_MARGIN: Final = 5.0
 HOOK_SECONDS: Final = 900.0
 STATE_SECONDS: Final = 60.0
+# How long an instance that was handed back may still be there before it is asked to go once more.
+GIVE_BACK_PATIENCE: Final = 20.0
 SHORT_PAUSE: Final = 2.0
 PAUSE: Final = 5.0
 LONG_PAUSE: Final = 30.0
@@ -50,8 +52,9 @@ class Act(StrEnum):
 class NodeStep(msgspec.Struct, frozen=True):
     """The step that is due. ``pause`` is when to look again, in seconds; 0: never.
 
-    ``record`` must be written first. ``evictions`` go through the eviction API, ``deletions`` past it. ``decrements`` says that the group
-    gives the instance's capacity back with it, since other capacity was asked for in its place. ``left`` are pods still there.
+    ``record`` must be written first; to hand the instance back, by nobody else. ``evictions`` go through the eviction API, ``deletions``
+    past it. ``decrements`` says that the group gives the instance's capacity back with it, since other capacity was asked for in its
+    place. ``left`` are pods still there.
     """
 
     act: Act
@@ -97,6 +100,8 @@ class _Interruption:
         self._end = record.deadline if record.deadline is not None and record.kind is not Kind.STATE_CHANGE else None
 
     def next(self) -> NodeStep:
+        if self._record.given_back is not None:
+            return self._handed_back(self._record.given_back)
         if not self._pods:
             return self._ended("empty")
         if self._is_over():
@@ -127,7 +132,15 @@ class _Interruption:
             return NodeStep(Act.DONE, why, left=left)
         if self._answer is None and self._now < self._patience():
             return NodeStep(Act.WAIT, "a scan looks at its capacity first", SHORT_PAUSE)
-        return NodeStep(Act.GIVE_BACK, why, decrements=asked, left=left)
+        record = msgspec.structs.replace(record, given_back=self._now)
+        return NodeStep(Act.GIVE_BACK, why, record=record, decrements=asked, left=left)
+
+    def _handed_back(self, since: float) -> NodeStep:
+        """Whether that happened is not known when an answer was lost. Capacity is given up with the instance once and never again."""
+        left = since + GIVE_BACK_PATIENCE - self._now
+        if left > 0:
+            return NodeStep(Act.WAIT, "its instance was handed back", left)
+        return NodeStep(Act.GIVE_BACK, "it is still there", left=len(self._pods))
 
     def _patience(self) -> float:
         """How long the scan may take to answer: a quarter of the time there is at most, none where the machine goes already."""
