@@ -29,8 +29,8 @@ class Marker:
         """Write them, for as long as there is time. ``everything_asked`` says that AWS took all increases of the plan."""
         for name, record in plan.begun_interruptions.items():
             self._change(name, lambda node, record=record: _begun(node, record))  # type: ignore[misc]
-        for name in plan.cleared_interruptions:
-            self._change(name, lambda node: unmark_patch(node) if record_of(node) is not None else None)
+        for name, record in plan.cleared_interruptions.items():
+            self._change(name, lambda node, record=record: unmark_patch(node) if record_of(node) == record else None)  # type: ignore[misc]
         self._answer({name: answer for name, answer in plan.answers.items() if everything_asked or answer.verdict != "asked"})
 
     def _answer(self, answers: Mapping[str, Answer]) -> None:

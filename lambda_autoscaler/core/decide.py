@@ -69,7 +69,6 @@ def decide(cluster: Cluster, memory: Memory, options: Options, now: float) -> Pl
         faults=cluster.faults,
         totals=totals_of(cluster),
         drains=next_steps(cluster, options, now),
-        begun_interruptions=marks.begun,
         cleared_interruptions=marks.cleared,
     )
     if not health.healthy:
@@ -80,7 +79,7 @@ def decide(cluster: Cluster, memory: Memory, options: Options, now: float) -> Pl
         return plan
     scan = _Scan(cluster, options, now, health, found)
     plan = scan.run(plan)
-    plan = msgspec.structs.replace(plan, answers=answers(cluster, plan.pods))
+    plan = msgspec.structs.replace(plan, begun_interruptions=marks.begun, answers=answers(cluster, plan.pods))
     return scan.with_minimum_sizes(plan) if options.enforce_node_group_min_size else plan
 
 
@@ -105,14 +104,10 @@ class _Scan:
 
     def run(self, plan: Plan) -> Plan:
         """The plan with what becomes of the waiting pods."""
-        waiting = [
-            item
-            for item in _joined(
-                pods_of_doomed_nodes(self.cluster), self.cluster.pending, self.cluster.unprocessed, pods_to_rehome(self.cluster)
-            )
-            if not is_expendable(item.shape, self.options)
-        ]
-        free = place_on_free_capacity(self.simulation, waiting)
+        doomed = pods_of_doomed_nodes(self.cluster)
+        every = _joined(doomed, self.cluster.pending, self.cluster.unprocessed, pods_to_rehome(self.cluster))
+        waiting = [item for item in every if not is_expendable(item.shape, self.options)]
+        free = place_on_free_capacity(self.simulation, waiting, {item.shape for item in doomed})
         left, faults = old_enough([item for item in free.left if not item.shape.is_daemonset], self.options, self.now)
         pods = tuple(PendingPods(item.shape, item.pods, "schedulable") for item in free.placed)
         plan = msgspec.structs.replace(plan, pods=pods, faults=(*plan.faults, *faults))

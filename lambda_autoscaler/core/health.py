@@ -232,7 +232,7 @@ def _judged(item: GroupHealth, memory: Memory, options: Options, now: float) -> 
 
 
 def _with_replacements(item: GroupHealth) -> GroupHealth:
-    """A group with doomed nodes: instances without a node come in their place, launched by the group itself or asked for before.
+    """A group with doomed nodes: instances without a ready node come in their place, launched by the group itself or asked for before.
 
     A doomed node still counts as ready, so that what the group launches for it (capacity rebalancing, balancing of zones) shows in no
     difference to the desired capacity.
@@ -242,7 +242,7 @@ def _with_replacements(item: GroupHealth) -> GroupHealth:
         instance.id in waiting and not instance.placeholder and not instance.lifecycle.startswith("Terminat")
         for instance in item.group.instances
     )
-    return msgspec.structs.replace(item, upcoming=max(item.upcoming, coming))
+    return msgspec.structs.replace(item, upcoming=max(item.upcoming, coming + len(item.not_started)))
 
 
 def _group_is_healthy(item: GroupHealth, least: int, options: Options) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from lambda_autoscaler.core.events import Kind
 from lambda_autoscaler.core.interruption import (
     INTERRUPTION,
     STALE_SECONDS,
@@ -34,10 +35,10 @@ MOST_NAMES = 100
 
 
 class Marks(msgspec.Struct, frozen=True):
-    """What a scan changes about marks: records of nodes at risk that begin to drain, and nodes whose mark is taken off."""
+    """What a scan changes about marks, by node: those that begin to drain as they will be, those that are taken off as they are."""
 
     begun: Mapping[str, InterruptionRecord] = {}
-    cleared: tuple[str, ...] = ()
+    cleared: Mapping[str, InterruptionRecord] = {}
 
 
 def with_marks(cluster: Cluster, options: Options, now: float) -> tuple[Cluster, Marks]:
@@ -45,7 +46,7 @@ def with_marks(cluster: Cluster, options: Options, now: float) -> tuple[Cluster,
     records = {node.name: record for node in cluster.nodes if (record := record_of(node)) is not None}
     if not records:
         return cluster, Marks()
-    cleared = tuple(name for name, record in records.items() if _came_to_nothing(record, options, now))
+    cleared = {name: record for name, record in records.items() if _came_to_nothing(record, options, now)}
     begun = _begun(cluster, {name: record for name, record in records.items() if name not in cleared}, options, now)
     return msgspec.structs.replace(cluster, nodes=tuple(_marked(node, begun, cleared) for node in cluster.nodes)), Marks(begun, cleared)
 
@@ -111,7 +112,7 @@ def with_risky_pools(memory: Memory, cluster: Cluster, now: float) -> Memory:
     known = {name: until for name, until in memory.risky_pools.items() if until > now}
     for node in cluster.nodes:
         record = record_of(node)
-        if record is not None and record.is_taken_back and record.noticed + RISK_SECONDS > now:
+        if record is not None and record.kind is Kind.SPOT_INTERRUPTION and record.noticed + RISK_SECONDS > now:
             name = pool(node.labels.get(INSTANCE_TYPE_LABEL, ""), node.labels.get(ZONE_LABEL, ""))
             known[name] = max(known.get(name, 0.0), record.noticed + RISK_SECONDS)
     return memory if known == memory.risky_pools else msgspec.structs.replace(memory, risky_pools=known)

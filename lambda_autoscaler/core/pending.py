@@ -1,7 +1,7 @@
 """Which waiting pods may ask for nodes (behaviour specification, section 2.2 to 2.4, and step 22 of section 1.2)."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Final
 
 import msgspec
@@ -31,8 +31,8 @@ class FreeCapacity(msgspec.Struct, frozen=True):
     by_node: Mapping[str, tuple[PodSet, ...]]
 
 
-def place_on_free_capacity(simulation: Simulation, waiting: Sequence[PodSet]) -> FreeCapacity:
-    """Place what fits on nodes that exist or are coming, higher priorities first. Placements stay.
+def place_on_free_capacity(simulation: Simulation, waiting: Sequence[PodSet], first: Set[PodShape] = frozenset()) -> FreeCapacity:
+    """Place what fits on nodes that exist or are coming, higher priorities first, then shapes that are to be ``first``. Placements stay.
 
     The peer takes pods of equal priority in random order. Shapes of equal priority take turns here, each in proportion to its pods: what
     fits then is what fits most often there.
@@ -41,7 +41,7 @@ def place_on_free_capacity(simulation: Simulation, waiting: Sequence[PodSet]) ->
     pods = {item.shape: item.pods for item in waiting}
     by_node: dict[str, tuple[PodSet, ...]] = {}
     refused: set[PodShape] = set()
-    for shape, portion in _in_turn(waiting):
+    for shape, portion in _in_turn(waiting, first):
         if shape in refused:
             continue
         before = fitting[shape]
@@ -57,16 +57,17 @@ def place_on_free_capacity(simulation: Simulation, waiting: Sequence[PodSet]) ->
     return FreeCapacity(tuple(placed), tuple(left), by_node)
 
 
-def _in_turn(waiting: Sequence[PodSet]) -> list[tuple[PodShape, int]]:
-    """Shapes in portions of their pods, the highest priority first, those of equal priority by turns; a shape on its own has one turn."""
-    rivals = Counter(item.shape.priority or 0 for item in waiting)
-    portions: list[tuple[int, float, PodShape, int]] = []
+def _in_turn(waiting: Sequence[PodSet], first: Set[PodShape]) -> list[tuple[PodShape, int]]:
+    """Shapes in portions of their pods, the highest priority first, those of equal rank by turns; a shape on its own has one turn."""
+    ranks = {item.shape: (-(item.shape.priority or 0), item.shape not in first) for item in waiting}
+    rivals = Counter(ranks.values())
+    portions: list[tuple[tuple[int, bool], float, PodShape, int]] = []
     for item in waiting:
-        priority, total = item.shape.priority or 0, len(item.pods)
-        turns = min(total, TURNS) if rivals[priority] > 1 else 1
+        rank, total = ranks[item.shape], len(item.pods)
+        turns = min(total, TURNS) if rivals[rank] > 1 else 1
         for turn in range(turns):
             number = total * (turn + 1) // turns - total * turn // turns
-            portions.append((-priority, (turn + 0.5) / turns, item.shape, number))
+            portions.append((rank, (turn + 0.5) / turns, item.shape, number))
     portions.sort(key=lambda portion: portion[:2])
     return [(shape, number) for _, _, shape, number in portions]
 

@@ -264,7 +264,8 @@ class Plan(msgspec.Struct, frozen=True):
 
     ``increases`` and ``removals`` are to be carried out in order, ``drains`` are removals begun earlier; ``delete_instances`` are
     unregistered or failed instances (group, instance ids); ``resize`` sets a target that was wrong (group, new desired capacity).
-    ``begun_interruptions`` are nodes at risk that begin to drain, by name; ``answers`` tell the interruption function, by node, whether
+    ``begun_interruptions`` are nodes at risk that begin to drain, by name, ``cleared_interruptions`` marks to take off as long as they are
+    those; ``answers`` tell the interruption function, by node, whether
     capacity was asked for. ``memory`` is what to remember once the actions are done.
     """
 
@@ -274,7 +275,7 @@ class Plan(msgspec.Struct, frozen=True):
     drains: tuple[Drain, ...] = ()
     soft_taints: tuple[SoftTaint, ...] = ()
     begun_interruptions: Mapping[str, InterruptionRecord] = {}
-    cleared_interruptions: tuple[str, ...] = ()
+    cleared_interruptions: Mapping[str, InterruptionRecord] = {}
     answers: Mapping[str, Answer] = {}
     replacement: Replacement | None = None
     nodes: tuple[NodeOutcome, ...] = ()
