@@ -29,7 +29,7 @@ from lambda_autoscaler.edge.memory import ConfigMapMemory
 from lambda_autoscaler.edge.messages import QueueMessages
 from lambda_autoscaler.edge.telemetry import DEFAULT_NAMESPACE, PowertoolsTelemetry
 from lambda_autoscaler.interrupting import Interrupter, InterruptionEdges
-from lambda_autoscaler.ports import AutoscalerError, BadInput, Throttled, Unreachable
+from lambda_autoscaler.ports import AutoscalerError, BadInput, Conflict, Throttled, Unreachable
 from lambda_autoscaler.repeating import repeated
 from lambda_autoscaler.settings import environment_flags, from_environment, notes_on
 
@@ -89,11 +89,11 @@ def interruption(event: Any, context: Any) -> dict[str, Any]:
 
 
 def _take(interrupter: Interrupter, body: str) -> None:
-    """Handle a message, again after a moment when the API did not answer: the queue would bring it back only after a minute."""
+    """Handle a message, again after a moment when that may help: the queue would bring it back only after a minute."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             interrupter.take(body)
-        except (Unreachable, Throttled) as fault:
+        except (Unreachable, Throttled, Conflict) as fault:
             if attempt < ATTEMPTS:
                 time.sleep(1.0)
                 continue

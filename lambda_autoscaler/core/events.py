@@ -320,7 +320,7 @@ READERS: Final[Mapping[tuple[str, str], Reader]] = {
 def _decoded(body: bytes | str | msgspec.Raw, kind: type[_Read], what: str) -> _Read:
     try:
         return msgspec.json.decode(body, type=kind)
-    except msgspec.DecodeError as fault:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as fault:
         raise EventError(f"the {what} cannot be read: {fault}") from fault
 
 
