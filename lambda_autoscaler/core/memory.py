@@ -67,7 +67,10 @@ class Consolidation(msgspec.Struct, frozen=True):
 
 
 class Memory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What must survive between two scans and cannot be read off the cluster (section 0.3). Keys are group, instance or node names."""
+    """What must survive between two scans and cannot be read off the cluster (section 0.3). Keys are group, instance or node names.
+
+    ``unremovable_for`` are the pod and the drain rule for which a node of ``unremovable_until`` could not be removed.
+    """
 
     version: int = 1
     requests: dict[str, ScaleUpRequest] = {}
@@ -77,6 +80,7 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     templates: dict[str, RememberedTemplate] = {}
     unneeded_since: dict[str, float] = {}
     unremovable_until: dict[str, float] = {}
+    unremovable_for: dict[str, tuple[str, str]] = {}
     last_scale_up: float = 0.0
     last_scale_down_delete: float = 0.0
     last_scale_down_failure: float = 0.0

@@ -196,7 +196,8 @@ def _check(candidate: Candidate, given: ScaleDownInput) -> tuple[Candidate, Node
     node, options = candidate.node, given.options
     until = given.memory.unremovable_until.get(node.name, 0.0)
     if until > given.now:
-        return candidate, msgspec.structs.replace(_stays(candidate, Unremovable.RECENTLY_UNREMOVABLE), until=until)
+        pod, rule = given.memory.unremovable_for.get(node.name, ("", ""))
+        return candidate, msgspec.structs.replace(_stays(candidate, Unremovable.RECENTLY_UNREMOVABLE), until=until, object=pod, rule=rule)
     if node.annotations.get(DISABLED_ANNOTATION) == "true":
         return candidate, _stays(candidate, Unremovable.DISABLED)
     group = given.group(node.group).options
@@ -247,7 +248,13 @@ def with_survey(memory: Memory, found: Survey, given: ScaleDownInput) -> Memory:
     since = {candidate.node.name: memory.unneeded_since.get(candidate.node.name, given.now) for candidate in found.unneeded}
     known = {node.name for node in given.cluster.nodes}
     until = {name: at for name, at in memory.unremovable_until.items() if at > given.now and name in known}
+    reasons = {name: reason for name, reason in memory.unremovable_for.items() if name in until}
     until |= dict.fromkeys(found.unremovable, given.now + given.options.unremovable_node_recheck_timeout)
+    reasons |= {name: (found.outcomes[name].object, found.outcomes[name].rule) for name in found.unremovable}
     return msgspec.structs.replace(
-        memory, unneeded_since=since, unremovable_until=until, shortest_interval=shortest_interval(given.memory, given.options, given.now)
+        memory,
+        unneeded_since=since,
+        unremovable_until=until,
+        unremovable_for=reasons,
+        shortest_interval=shortest_interval(given.memory, given.options, given.now),
     )

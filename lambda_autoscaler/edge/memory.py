@@ -180,7 +180,7 @@ def parse_record(record: str, where: str) -> Memory:
 
 def format_record(memory: Memory) -> str:
     """Memory as JSON that fits a ConfigMap, the version always said. Raises Refused when even the least of it does not fit."""
-    without_cache = msgspec.structs.replace(memory, unremovable_until={})
+    without_cache = msgspec.structs.replace(memory, unremovable_until={}, unremovable_for={})
     without_templates = msgspec.structs.replace(without_cache, templates={})
     for content, indent in ((memory, 1), (memory, 0), (without_cache, 0), (without_templates, 0)):
         fields = {"version": memory.version, **msgspec.to_builtins(content)}

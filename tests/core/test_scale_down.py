@@ -11,6 +11,7 @@ from lambda_autoscaler.core.memory import Memory
 from lambda_autoscaler.core.model import Cluster, DisruptionBudget, GroupOptions, Node, PodSet
 from lambda_autoscaler.core.options import Range
 from lambda_autoscaler.core.plan import NodeOutcome, Plan, RemovalRecord, Unremovable
+from lambda_autoscaler.core.removal_words import stay_text
 from lambda_autoscaler.core.scale_down import unneeded_limit
 from tests.build import LONG_AGO, NOW, cluster, daemon_pod, managed, node, options, rs, selector, shape, taint, unready, waiting
 
@@ -112,7 +113,9 @@ def test_a_blocking_pod_is_named_with_its_rule_and_not_looked_at_again_for_a_whi
     found = outcome(plan)
     assert (found.reason, found.object, found.rule) == (Unremovable.BLOCKED_BY_POD, "default/bare-0", "NotReplicated")
     again = planned(small("n1"), small("n2", web(600)), memory=plan.memory)
-    assert outcome(again).reason is Unremovable.RECENTLY_UNREMOVABLE
+    remembered = outcome(again)
+    assert (remembered.reason, remembered.object, remembered.rule) == (Unremovable.RECENTLY_UNREMOVABLE, "default/bare-0", "NotReplicated")
+    assert "default/bare-0 (no controller would recreate it): 5m0s left" in stay_text(remembered, NOW)
 
 
 @pytest.mark.parametrize(
