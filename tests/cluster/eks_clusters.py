@@ -73,9 +73,11 @@ class EksClusters:
     def _create_security_group(self, cluster: str, subnet_ids: list[str]) -> None:
         """The group that EKS makes in the cluster's VPC, for the control plane and the nodes."""
         ec2 = self._moto("ec2")
-        (vpc, *_) = {subnet["VpcId"] for subnet in ec2.describe_subnets(SubnetIds=subnet_ids)["Subnets"]}
+        subnets = ec2.describe_subnets(Filters=[{"Name": "subnet-id", "Values": subnet_ids}])["Subnets"]
+        if not subnets:  # moto takes clusters in subnets that it does not know
+            return
         name = f"eks-cluster-sg-{cluster}-{uuid.uuid4().hex[:8]}"
-        made = ec2.create_security_group(GroupName=name, Description="EKS created security group", VpcId=vpc)
+        made = ec2.create_security_group(GroupName=name, Description="EKS created security group", VpcId=subnets[0]["VpcId"])
         with self._lock:
             self._security_groups[cluster] = made["GroupId"]
 

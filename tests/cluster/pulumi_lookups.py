@@ -8,9 +8,7 @@ from tests.cluster.aws_world import AwsWorld
 
 # One of the images that moto knows; it has no parameters of EKS.
 IMAGE = "ami-12c6146b"
-_RECOMMENDED = re.compile(
-    r"/aws/service/eks/optimized-ami/(?P<version>1\.\d+)/amazon-linux-2023/(x86_64|arm64)/standard/recommended/image_id"
-)
+_RECOMMENDED = re.compile(r"/aws/service/eks/optimized-ami/1\.\d+/amazon-linux-2023/(x86_64|arm64)/standard/recommended/image_id")
 _PREVIEWED = {
     "version": "1.34",
     "endpoint": "https://previewed.example",
@@ -43,8 +41,11 @@ def _cluster(name: str, world: AwsWorld | None) -> dict[str, Any]:
 
 
 def _parameter(name: str, world: AwsWorld | None) -> dict[str, Any]:
-    if _RECOMMENDED.fullmatch(name) or world is None:
-        value = IMAGE
-    else:
-        value = world.client("ssm").get_parameter(Name=name)["Parameter"]["Value"]
+    value = _value(name, world)
     return {"id": name, "name": name, "insecureValue": value, "value": value}
+
+
+def _value(name: str, world: AwsWorld | None) -> str:
+    if world is None or _RECOMMENDED.fullmatch(name):
+        return IMAGE
+    return str(world.client("ssm").get_parameter(Name=name)["Parameter"]["Value"])
