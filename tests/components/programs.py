@@ -5,7 +5,7 @@ from typing import Any
 
 import pulumi
 
-from eks_autoscaling import Autoscaler, Cluster, ClusterRef, OnDemandNodeGroup, SpotNodeGroup
+from eks_autoscaling import Autoscaler, Cluster, ClusterRef, OnDemandNodeGroup, SelfManagedNodeGroup, SpotNodeGroup
 from tests.cluster.pulumi_mocks import Deployment, preview
 
 REF: ClusterRef = {"name": "prod", "arn": "arn:aws:eks:eu-west-1:123456789012:cluster/prod"}
@@ -25,6 +25,11 @@ def spot(name: str = "spot", **arguments: Any) -> Deployment:
 def on_demand(name: str = "on-demand", **arguments: Any) -> Deployment:
     """A preview of one on-demand group."""
     return preview(lambda: OnDemandNodeGroup(name, _group(arguments)), {})
+
+
+def self_managed(name: str = "spot", **arguments: Any) -> Deployment:
+    """A preview of one self-managed spot group."""
+    return preview(lambda: SelfManagedNodeGroup(name, _group({"capacity_type": "SPOT", **arguments})), {})
 
 
 def autoscaler(name: str = "autoscaler", **arguments: Any) -> Deployment:
