@@ -4,14 +4,19 @@ The names below are all that a program needs. Only components and their argument
 host serves every component class that it finds in this module to programs in other languages.
 """
 
+from eks_autoscaling.access_entries import AccessEntry, AccessPolicy
 from eks_autoscaling.autoscaler import Autoscaler, AutoscalerArgs
-from eks_autoscaling.cluster import Cluster, ClusterArgs, ClusterRef
+from eks_autoscaling.cluster import Cluster, ClusterRef
+from eks_autoscaling.cluster_arguments import ClusterArgs
 from eks_autoscaling.misuse import ArgumentError
 from eks_autoscaling.node_group import NodeGroupArgs, OnDemandNodeGroup, SpotNodeGroup, Taint
 from eks_autoscaling.self_managed_arguments import SelfManagedNodeGroupArgs
 from eks_autoscaling.self_managed_node_group import SelfManagedNodeGroup
+from eks_autoscaling.service_account_role import ServiceAccountRole, ServiceAccountRoleArgs
 
 __all__ = [
+    "AccessEntry",
+    "AccessPolicy",
     "ArgumentError",
     "Autoscaler",
     "AutoscalerArgs",
@@ -22,6 +27,8 @@ __all__ = [
     "OnDemandNodeGroup",
     "SelfManagedNodeGroup",
     "SelfManagedNodeGroupArgs",
+    "ServiceAccountRole",
+    "ServiceAccountRoleArgs",
     "SpotNodeGroup",
     "Taint",
 ]

@@ -6,17 +6,16 @@ before the cluster: EKS would otherwise make one that keeps logs for ever.
 """
 
 import json
-from collections.abc import Sequence
-from typing import Any, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 import pulumi
 import pulumi_aws as aws
 
-from eks_autoscaling import names, policies, roles
-from eks_autoscaling.misuse import ArgumentError
+from eks_autoscaling import access_entries, names, policies, roles
+from eks_autoscaling import cluster_arguments as arguments
+from eks_autoscaling.cluster_arguments import ClusterArgs
+from eks_autoscaling.kubeconfig import kubeconfig
 
-LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
-SUPPORT_TYPES = ("STANDARD", "EXTENDED")
 IAM_ROLE_NAME_LIMIT = 64
 
 
@@ -27,33 +26,10 @@ class ClusterRef(TypedDict):
     """Name of the EKS cluster."""
     arn: pulumi.Input[str]
     """ARN of the EKS cluster; region and account are read from it."""
-
-
-class ClusterArgs(TypedDict):
-    """Arguments of ``Cluster``."""
-
-    subnet_ids: Sequence[pulumi.Input[str]]
-    """Subnets for the control plane's network interfaces, in at least two zones."""
-    admins: dict[str, pulumi.Input[str]]
-    """Who administers the cluster: a short name of your choice -> ARN of an IAM role or user. At least one, since nobody else gets in."""
-    cluster_name: NotRequired[str]
-    """Name of the cluster in EKS; the component's name if absent. Another name is another cluster."""
-    version: NotRequired[pulumi.Input[str] | None]
-    """Kubernetes version, such as "1.34"; the newest that EKS offers by default if absent."""
-    public_access_cidrs: NotRequired[Sequence[pulumi.Input[str]]]
-    """Address ranges that may reach a public API endpoint. Without any the endpoint is private to the VPC."""
-    log_types: NotRequired[Sequence[str]]
-    """Control plane logs to keep; all five if absent."""
-    log_retention_days: NotRequired[int]
-    """Days for which control plane logs are kept; 90 if absent."""
-    kms_key_arn: NotRequired[pulumi.Input[str]]
-    """Key that encrypts Kubernetes secrets; the component makes one with rotation if absent. Cannot be removed later."""
-    support_type: NotRequired[str]
-    """STANDARD (default): upgraded when standard support ends. EXTENDED: stays on the version, for an extra charge per hour."""
-    deletion_protection: NotRequired[bool]
-    """Refuse to delete the cluster until this is switched off; False if absent."""
-    tags: NotRequired[dict[str, pulumi.Input[str]]]
-    """Tags on everything the component makes."""
+    version: NotRequired[pulumi.Input[str]]
+    """Kubernetes version, for which add-ons are chosen; looked up if absent."""
+    oidc_provider_arn: NotRequired[pulumi.Input[str]]
+    """ARN of the IAM provider for the cluster's service account tokens; only ``ServiceAccountRole`` with IRSA needs it."""
 
 
 class Cluster(pulumi.ComponentResource):
@@ -63,12 +39,18 @@ class Cluster(pulumi.ComponentResource):
     """Name of the cluster in EKS."""
     arn: pulumi.Output[str]
     """ARN of the cluster."""
+    version: pulumi.Output[str]
+    """Kubernetes version of the control plane, such as 1.34."""
     endpoint: pulumi.Output[str]
     """URL of the Kubernetes API."""
     certificate_authority: pulumi.Output[str]
     """Base64 of the PEM certificate that signs the API's certificate."""
     security_group_id: pulumi.Output[str]
     """The cluster security group, which EKS also puts on managed nodes."""
+    vpc_id: pulumi.Output[str]
+    """VPC of the subnets."""
+    service_cidr: pulumi.Output[str]
+    """Range of the services' addresses, IPv4 or IPv6."""
     role_arn: pulumi.Output[str]
     """The control plane's IAM role."""
     oidc_provider_arn: pulumi.Output[str]
@@ -81,13 +63,14 @@ class Cluster(pulumi.ComponentResource):
     def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Raises ArgumentError for arguments that EKS would refuse or that would lock everyone out."""
         super().__init__("eks-autoscaling:index:Cluster", name, None, opts)
-        _check(args)
+        arguments.check(args)
         self._name = name
         self._cluster_name = names.cluster_name(args.get("cluster_name", name))
         self._tags = args.get("tags", {})
         self._child = pulumi.ResourceOptions(parent=self)
         cluster = self._control_plane(args)
-        self._grant_admins(cluster, args["admins"])
+        admins = {short: access_entries.admin(principal) for short, principal in args["admins"].items()}
+        access_entries.declare(self, name, cluster.name, {**admins, **args.get("access_entries", {})}, self._tags)
         provider = aws.iam.OpenIdConnectProvider(
             f"{name}-oidc",
             url=cluster.identities[0].oidcs[0].issuer,
@@ -98,8 +81,8 @@ class Cluster(pulumi.ComponentResource):
         self._set_outputs(cluster, provider)
 
     def ref(self) -> ClusterRef:
-        """The identifiers that node groups and the autoscaler take."""
-        return {"name": self.name, "arn": self.arn}
+        """The identifiers that the other components take."""
+        return {"name": self.name, "arn": self.arn, "version": self.version, "oidc_provider_arn": self.oidc_provider_arn}
 
     def _control_plane(self, args: ClusterArgs) -> aws.eks.Cluster:
         name = self._name
@@ -118,13 +101,14 @@ class Cluster(pulumi.ComponentResource):
             role_arn=role.arn,
             version=args.get("version"),
             access_config={"authentication_mode": "API", "bootstrap_cluster_creator_admin_permissions": False},
-            enabled_cluster_log_types=list(args.get("log_types", LOG_TYPES)),
+            enabled_cluster_log_types=list(args.get("log_types", arguments.LOG_TYPES)),
             encryption_config={"resources": ["secrets"], "provider": {"key_arn": key_arn}},
             upgrade_policy={"support_type": args.get("support_type", "STANDARD")},
             deletion_protection=args.get("deletion_protection", False),
-            vpc_config=_network(args),
+            vpc_config=arguments.vpc_config(args),
             tags=self._tags,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[logs, *grants]),
+            **arguments.optional_config(args),
         )
 
     def _key(self) -> aws.kms.Key:
@@ -153,80 +137,25 @@ class Cluster(pulumi.ComponentResource):
         )
         return role, [*grants, encryption]
 
-    def _grant_admins(self, cluster: aws.eks.Cluster, admins: dict[str, pulumi.Input[str]]) -> None:
-        partition = aws.get_partition_output(opts=pulumi.InvokeOptions(parent=self)).partition
-        policy = pulumi.Output.concat("arn:", partition, ":eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy")
-        for short, principal in admins.items():
-            entry = aws.eks.AccessEntry(
-                f"{self._name}-{short}",
-                cluster_name=cluster.name,
-                principal_arn=principal,
-                tags=self._tags,
-                opts=self._child,
-            )
-            aws.eks.AccessPolicyAssociation(
-                f"{self._name}-{short}",
-                cluster_name=cluster.name,
-                principal_arn=entry.principal_arn,
-                policy_arn=policy,
-                access_scope={"type": "cluster"},
-                opts=self._child,
-            )
-
     def _set_outputs(self, cluster: aws.eks.Cluster, provider: aws.iam.OpenIdConnectProvider) -> None:
         self.name = cluster.name
         self.arn = cluster.arn
+        self.version = cluster.version
         self.endpoint = cluster.endpoint
         self.certificate_authority = cluster.certificate_authority.data
         self.security_group_id = cluster.vpc_config.cluster_security_group_id
+        self.vpc_id = cluster.vpc_config.vpc_id.apply(str)
+        self.service_cidr = cluster.kubernetes_network_config.apply(_service_cidr)
         self.role_arn = cluster.role_arn
         self.oidc_provider_arn = provider.arn
         self.oidc_issuer = cluster.identities[0].oidcs[0].issuer.apply(lambda url: url.removeprefix("https://"))
-        self.kubeconfig = pulumi.Output.json_dumps(_kubeconfig(self.arn, self.name, self.endpoint, self.certificate_authority))
+        self.kubeconfig = kubeconfig(self.arn, self.name, self.endpoint, self.certificate_authority)
         outputs = (
-            *("name", "arn", "endpoint", "certificate_authority", "security_group_id"),
+            *("name", "arn", "version", "endpoint", "certificate_authority", "security_group_id", "vpc_id", "service_cidr"),
             *("role_arn", "oidc_provider_arn", "oidc_issuer", "kubeconfig"),
         )
         self.register_outputs({output: getattr(self, output) for output in outputs})
 
 
-def _check(args: ClusterArgs) -> None:
-    subnets = list(args.get("subnet_ids", []))
-    if len(subnets) < 2:
-        raise ArgumentError("subnet_ids", subnets, "name at least two subnets, in different zones")
-    if not args.get("admins"):
-        raise ArgumentError("admins", args.get("admins"), "name at least one IAM role or user; nobody else could ever enter the cluster")
-    unknown = [kind for kind in args.get("log_types", ()) if kind not in LOG_TYPES]
-    if unknown:
-        raise ArgumentError("log_types", unknown, f"EKS writes {', '.join(LOG_TYPES)}")
-    if args.get("support_type", "STANDARD") not in SUPPORT_TYPES:
-        raise ArgumentError("support_type", args.get("support_type"), f"write one of {', '.join(SUPPORT_TYPES)}")
-
-
-def _network(args: ClusterArgs) -> Any:
-    cidrs = list(args.get("public_access_cidrs", []))
-    network: dict[str, Any] = {
-        "subnet_ids": list(args["subnet_ids"]),
-        "endpoint_private_access": True,
-        "endpoint_public_access": bool(cidrs),
-    }
-    return network | ({"public_access_cidrs": cidrs} if cidrs else {})
-
-
-def _kubeconfig(
-    arn: pulumi.Output[str], name: pulumi.Output[str], endpoint: pulumi.Output[str], authority: pulumi.Output[str]
-) -> dict[str, Any]:
-    region = arn.apply(lambda value: policies.ClusterArn(value).region)
-    command = {
-        "apiVersion": "client.authentication.k8s.io/v1beta1",
-        "command": "aws",
-        "args": ["--region", region, "eks", "get-token", "--cluster-name", name, "--output", "json"],
-    }
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": name,
-        "clusters": [{"name": name, "cluster": {"server": endpoint, "certificate-authority-data": authority}}],
-        "users": [{"name": name, "user": {"exec": command}}],
-        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
-    }
+def _service_cidr(network: aws.eks.outputs.ClusterKubernetesNetworkConfig) -> str:
+    return str(network.service_ipv6_cidr if network.ip_family == "ipv6" else network.service_ipv4_cidr)

@@ -14,7 +14,7 @@ from tests.cluster.aws_protocol import AwsError
 
 # moto's own default is several years old.
 NEWEST_VERSION = "1.34"
-_KEPT = ("accessConfig", "upgradePolicy", "deletionProtection", "zonalShiftConfig")
+_KEPT = ("accessConfig", "upgradePolicy", "deletionProtection", "zonalShiftConfig", "controlPlaneScalingConfig")
 
 
 class EksClusters:
@@ -26,6 +26,7 @@ class EksClusters:
         self._kept: dict[str, dict[str, Any]] = {}
         self._endpoints: dict[str, tuple[str, bytes]] = {}
         self._security_groups: dict[str, str] = {}
+        self._vpcs: dict[str, str] = {}
         self.answers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "CreateCluster": self._create,
             "DescribeCluster": lambda params: {"cluster": self.describe(params["name"])},
@@ -35,7 +36,7 @@ class EksClusters:
     def forget(self) -> None:
         """Drop what is kept beside moto."""
         with self._lock:
-            self._kept, self._endpoints, self._security_groups = {}, {}, {}
+            self._kept, self._endpoints, self._security_groups, self._vpcs = {}, {}, {}, {}
 
     def set_endpoint(self, name: str, endpoint: str, ca_pem: bytes) -> None:
         """Answer ``endpoint`` (URL) and ``ca_pem`` (PEM) for cluster ``name``, whether it exists yet or not."""
@@ -47,6 +48,7 @@ class EksClusters:
         cluster: dict[str, Any] = self._moto("eks").describe_cluster(name=name)["cluster"]
         with self._lock:
             cluster["resourcesVpcConfig"].setdefault("clusterSecurityGroupId", self._security_groups.get(name, ""))
+            cluster["resourcesVpcConfig"].setdefault("vpcId", self._vpcs.get(name, ""))
             cluster |= self._kept.get(name, {})
             if name in self._endpoints:
                 endpoint, ca_pem = self._endpoints[name]
@@ -61,9 +63,11 @@ class EksClusters:
             raise AwsError(
                 "InvalidParameterException", "bootstrapClusterCreatorAdminPermissions must be true if authenticationMode is CONFIG_MAP"
             )
+        network = _network(params.get("kubernetesNetworkConfig", {}))
         self._moto("eks").create_cluster(**{"version": NEWEST_VERSION, **params})
         kept = {name: params[name] for name in _KEPT if name in params}
         kept["accessConfig"] = access
+        kept["kubernetesNetworkConfig"] = network
         kept.setdefault("upgradePolicy", {"supportType": "EXTENDED"})
         self._create_security_group(params["name"], params["resourcesVpcConfig"].get("subnetIds", []))
         with self._lock:
@@ -80,6 +84,7 @@ class EksClusters:
         made = ec2.create_security_group(GroupName=name, Description="EKS created security group", VpcId=subnets[0]["VpcId"])
         with self._lock:
             self._security_groups[cluster] = made["GroupId"]
+            self._vpcs[cluster] = subnets[0]["VpcId"]
 
     def _delete(self, params: dict[str, Any]) -> dict[str, Any]:
         name = params["name"]
@@ -90,3 +95,12 @@ class EksClusters:
         with self._lock:
             self._kept.pop(name, None)
         return {"cluster": {**cluster, "status": "DELETING"}}
+
+
+def _network(wanted: dict[str, str]) -> dict[str, str]:
+    """The addresses of services, as EKS chooses them where nobody did."""
+    if wanted.get("ipFamily", "ipv4") == "ipv4":
+        return {"ipFamily": "ipv4", "serviceIpv4Cidr": "172.20.0.0/16", **wanted}
+    if "serviceIpv4Cidr" in wanted:
+        raise AwsError("InvalidParameterException", "Do not specify serviceIpv4Cidr if ipFamily is ipv6")
+    return {**wanted, "serviceIpv6Cidr": "fd30:1c53:5f8a::/108"}

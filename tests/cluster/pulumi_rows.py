@@ -83,13 +83,15 @@ def _cluster(inputs: Inputs) -> Inputs:
 
 def _cluster_outputs(answer: dict[str, Any], inputs: Inputs) -> Created:
     cluster = answer["cluster"]
-    network = {**inputs["vpcConfig"], "clusterSecurityGroupId": cluster["resourcesVpcConfig"]["clusterSecurityGroupId"]}
+    where = cluster["resourcesVpcConfig"]
+    network = {**inputs["vpcConfig"], "clusterSecurityGroupId": where["clusterSecurityGroupId"], "vpcId": where.get("vpcId", "")}
     outputs = {
         "arn": cluster["arn"],
         "endpoint": cluster["endpoint"],
         "certificateAuthority": {"data": cluster["certificateAuthority"]["data"]},
         "identities": [{"oidcs": [{"issuer": cluster["identity"]["oidc"]["issuer"]}]}],
         "version": cluster["version"],
+        "kubernetesNetworkConfig": cluster["kubernetesNetworkConfig"],
         "vpcConfig": network,
     }
     return cluster["name"], outputs
@@ -231,6 +233,18 @@ ROWS = (
             {
                 "accessEntryArn": answer["accessEntry"]["accessEntryArn"],
                 "userName": answer["accessEntry"]["username"],
+            },
+        ),
+    ),
+    Row(
+        "aws:eks/podIdentityAssociation:PodIdentityAssociation",
+        "eks",
+        "CreatePodIdentityAssociation",
+        lambda answer, _: (
+            answer["association"]["associationId"],
+            {
+                "associationId": answer["association"]["associationId"],
+                "associationArn": answer["association"]["associationArn"],
             },
         ),
     ),

@@ -59,6 +59,28 @@ def test_every_admin_has_an_entry_that_keeps_its_name_when_another_goes() -> Non
     assert alone.name == "prod-bob"
 
 
+def test_eks_decides_what_nobody_asked_for() -> None:
+    inputs = programs.cluster().one(EKS_CLUSTER).inputs
+    optional = {"kubernetesNetworkConfig", "zonalShiftConfig", "controlPlaneScalingConfig", "bootstrapSelfManagedAddons"}
+    assert not optional & set(inputs)
+    assert "securityGroupIds" not in inputs["vpcConfig"]
+
+
+def test_addresses_zonal_shift_capacity_and_security_groups_are_taken_as_given() -> None:
+    deployment = programs.cluster(
+        service_ipv4_cidr="172.16.0.0/16",
+        zonal_shift=True,
+        scaling_tier="tier-xl",
+        security_group_ids=["sg-1"],
+        bootstrap_add_ons=False,
+    )
+    inputs = deployment.one(EKS_CLUSTER).inputs
+    assert inputs["kubernetesNetworkConfig"] == {"serviceIpv4Cidr": "172.16.0.0/16"}
+    assert (inputs["zonalShiftConfig"], inputs["controlPlaneScalingConfig"]) == ({"enabled": True}, {"tier": "tier-xl"})
+    assert inputs["vpcConfig"]["securityGroupIds"] == ["sg-1"]
+    assert inputs["bootstrapSelfManagedAddons"] is False
+
+
 def test_everything_the_component_makes_carries_its_tags_and_is_its_child() -> None:
     deployment = programs.cluster(tags={"team": "platform"})
     component = deployment.one("eks-autoscaling:index:Cluster")
@@ -81,6 +103,13 @@ def test_everything_the_component_makes_carries_its_tags_and_is_its_child() -> N
         ({"log_types": ["audit", "kubelet"]}, r"log_types is \['kubelet'\]: EKS writes api, audit"),
         ({"support_type": "FOREVER"}, "support_type is 'FOREVER': write one of STANDARD, EXTENDED"),
         ({"cluster_name": "a.b"}, r"cluster_name is 'a\.b'"),
+        ({"ip_family": "ipv5"}, "ip_family is 'ipv5': write one of ipv4, ipv6"),
+        ({"scaling_tier": "huge"}, "scaling_tier is 'huge': write one of standard, tier-xl"),
+        ({"security_group_ids": ["sg"] * 6}, "security_group_ids is 6: name at most 5"),
+        ({"service_ipv4_cidr": "172.20.0.1/16"}, "write an IPv4 range with its first address"),
+        ({"service_ipv4_cidr": "172.20.0.0/25"}, "use a /12 to /24 in 10.0.0.0/8"),
+        ({"service_ipv4_cidr": "100.64.0.0/16"}, "use a /12 to /24 in 10.0.0.0/8"),
+        ({"service_ipv4_cidr": "172.20.0.0/16", "ip_family": "ipv6"}, "with ip_family ipv6 EKS chooses the range of services"),
     ],
 )
 def test_arguments_that_cannot_work_are_refused_before_anything_is_declared(arguments: dict[str, Any], message: str) -> None:
