@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from eks_autoscaling import policies, rbac
+from eks_autoscaling import event_rules, policies, rbac
 from lambda_autoscaler import interruption_log
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.plan import GroupStatus, Plan, ScaleUpResult
@@ -116,23 +116,46 @@ def test_events_said_to_be_recorded_occur_in_the_code_and_those_that_never_are_d
 # --- Permissions ------------------------------------------------------------------------------------------
 
 
-def policy() -> policies.Document:
-    return policies.autoscaler("arn:aws:eks:REGION:ACCOUNT:cluster/CLUSTER", "arn:aws:logs:REGION:ACCOUNT:log-group:LOG-GROUP")
+CLUSTER_ARN = "arn:aws:eks:REGION:ACCOUNT:cluster/CLUSTER"
+LOG_GROUP_ARN = "arn:aws:logs:REGION:ACCOUNT:log-group:LOG-GROUP"
+QUEUE_ARN = "arn:aws:sqs:REGION:ACCOUNT:QUEUE"
+RULE_ARNS = [f"arn:aws:events:REGION:ACCOUNT:rule/RULE-{number}" for number, _ in enumerate(event_rules.RULES, 1)]
+QUEUE_POLICY = policies.event_queue(QUEUE_ARN, RULE_ARNS, "ACCOUNT")
+ROLES = {
+    "In AWS: the scan's role": policies.autoscaler(CLUSTER_ARN, LOG_GROUP_ARN),
+    "In AWS: the interruption function's role": policies.interruption(
+        CLUSTER_ARN, LOG_GROUP_ARN, QUEUE_ARN, "arn:aws:lambda:REGION:ACCOUNT:function:SCAN-FUNCTION"
+    ),
+}
+GROUPS = {
+    "In the cluster: the scan": rbac.manifests(),
+    "In the cluster: the interruption function": rbac.interruption_manifests(),
+}
 
 
-def test_the_policy_shown_is_the_declared_one() -> None:
-    (shown,) = blocks(IAM, "json")
-    same_as_written(IAM, shown, json.dumps(policy(), indent=2) + "\n")
+def under(heading: str) -> str:
+    """The text of the permissions page between this heading and the next."""
+    return IAM.read_text().partition(f"## {heading}\n")[2].partition("\n## ")[0]
 
 
-def test_every_action_has_a_reason() -> None:
-    table = rows(IAM.read_text().partition("## In AWS")[2].partition("```json")[0])
-    assert sorted(codes(row[0])[0] for row in table) == sorted(action for part in policy()["Statement"] for action in part["Action"])
+@pytest.mark.parametrize(("heading", "declared"), {**ROLES, "In AWS: the queue": QUEUE_POLICY}.items())
+def test_the_policy_shown_is_the_declared_one(heading: str, declared: policies.Document) -> None:
+    written = under(heading)
+    before, _, rest = written.partition("```json\n")
+    now = f"{before}```json\n{json.dumps(declared, indent=2)}\n```{rest.partition('```')[2]}"
+    same_as_written(IAM, written, now)
+
+
+@pytest.mark.parametrize("heading", ROLES)
+def test_every_action_has_a_reason(heading: str) -> None:
+    table = rows(under(heading))
+    assert sorted(codes(row[0])[0] for row in table) == sorted(action for part in ROLES[heading]["Statement"] for action in part["Action"])
     assert all(row[2] for row in table)
 
 
-def test_every_rule_in_the_cluster_has_a_reason() -> None:
-    table = rows(IAM.read_text().partition("## In the cluster")[2].partition("\n## ")[0])
+@pytest.mark.parametrize("heading", GROUPS)
+def test_every_rule_in_the_cluster_has_a_reason(heading: str) -> None:
+    table = rows(under(heading))
     declared = [
         [
             manifest["kind"],
@@ -140,7 +163,7 @@ def test_every_rule_in_the_cluster_has_a_reason() -> None:
             ", ".join(rule["verbs"]),
             ", ".join(rule.get("resourceNames", [])),
         ]
-        for manifest in rbac.manifests()
+        for manifest in GROUPS[heading]
         for rule in manifest.get("rules", [])
         for resource in rule["resources"]
     ]

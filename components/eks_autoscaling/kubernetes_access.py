@@ -1,9 +1,26 @@
-"""Declares the autoscaler's Kubernetes RBAC through pulumi_kubernetes, from the same manifests that are exported."""
+"""Lets a function into the cluster: its access entry, and its RBAC through pulumi_kubernetes from the manifests that are exported."""
 
 import pulumi
+import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
 from eks_autoscaling import rbac
+from eks_autoscaling.cluster import ClusterRef
+from eks_autoscaling.functions import Package
+
+
+def declare_entry(package: Package, part: str, cluster: ClusterRef, role: aws.iam.Role, group: str) -> aws.eks.AccessEntry:
+    """The entry that puts ``role`` into the Kubernetes ``group``, under a user name that is the same."""
+    return aws.eks.AccessEntry(
+        f"{package.name}-{part}",
+        cluster_name=cluster["name"],
+        principal_arn=role.arn,
+        type="STANDARD",
+        kubernetes_groups=[group],
+        user_name=group,
+        tags=dict(package.tags),
+        opts=package.child,
+    )
 
 
 def declare(parent: pulumi.Resource, name: str, manifests: list[rbac.Manifest], provider: kubernetes.Provider) -> list[pulumi.Resource]:

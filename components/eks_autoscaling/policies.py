@@ -27,6 +27,12 @@ _AUTOSCALER_READS = (
     "ec2:GetInstanceTypesFromInstanceRequirements",
 )
 _AUTOSCALER_WRITES = ("autoscaling:SetDesiredCapacity", "autoscaling:TerminateInstanceInAutoScalingGroup")
+_INTERRUPTION_WRITES = (
+    "autoscaling:CompleteLifecycleAction",
+    "autoscaling:RecordLifecycleActionHeartbeat",
+    "autoscaling:TerminateInstanceInAutoScalingGroup",
+)
+_QUEUE_USE = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:SendMessage")
 
 
 def document(*statements: dict[str, Any]) -> Document:
@@ -73,15 +79,67 @@ def autoscaler(cluster_arn: str, log_group_arn: str) -> Document:
     autoscaler of one cluster cannot resize the groups of another.
     """
     arn = ClusterArn(cluster_arn)
-    writes = allow("ResizeGroupsOfThisCluster", _AUTOSCALER_WRITES, [arn.auto_scaling_groups])
-    writes["Condition"] = {"StringEquals": {f"aws:ResourceTag/{key}": value for key, value in names.discovery_tags(arn.cluster).items()}}
     return document(
         allow("ReadTheCluster", ["eks:DescribeCluster"], [cluster_arn]),
         allow("ReadItsNodeGroups", ["eks:DescribeNodegroup"], [arn.node_groups]),
         allow("ReadGroupsAndInstanceTypes", _AUTOSCALER_READS, ["*"]),
-        writes,
-        allow("WriteLogs", ["logs:CreateLogStream", "logs:PutLogEvents"], [f"{log_group_arn}:*"]),
+        _on_discovered_groups("ResizeGroupsOfThisCluster", _AUTOSCALER_WRITES, arn),
+        _write_logs(log_group_arn),
     )
+
+
+def interruption(cluster_arn: str, log_group_arn: str, queue_arn: str, scan_function_arn: str) -> Document:
+    """What the interruption function's role may do.
+
+    Lambda polls the queue with this role, and the function sends itself the next step of a drain. Instances are only
+    ended in groups with both discovery tags, as by the scan; no other function than the scan can be invoked.
+    """
+    return document(
+        allow("ReadTheCluster", ["eks:DescribeCluster"], [cluster_arn]),
+        allow("ReadInstances", ["ec2:DescribeInstances"], ["*"]),
+        allow("WorkOffTheQueue", _QUEUE_USE, [queue_arn]),
+        allow("AskForAScan", ["lambda:InvokeFunction"], [scan_function_arn]),
+        _on_discovered_groups("EndInstancesOfThisCluster", _INTERRUPTION_WRITES, ClusterArn(cluster_arn)),
+        _write_logs(log_group_arn),
+    )
+
+
+def event_queue(queue_arn: str, rule_arns: Sequence[str], account: str) -> Document:
+    """Who may use the interruption queue besides roles of its account: EventBridge, for these rules of this account, to send.
+
+    Whoever can send to the queue can have nodes emptied; without the conditions any rule of any account could.
+    """
+    send = {
+        **allow("AcceptEventsOfTheRules", ["sqs:SendMessage"], [queue_arn]),
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Condition": {"ArnEquals": {"aws:SourceArn": list(rule_arns)}, "StringEquals": {"aws:SourceAccount": account}},
+    }
+    return document(send, _refuse_without_tls(queue_arn))
+
+
+def dead_letter_queue(queue_arn: str) -> Document:
+    """The dead-letter queue takes nothing from outside: SQS itself moves messages there."""
+    return document(_refuse_without_tls(queue_arn))
+
+
+def _refuse_without_tls(queue_arn: str) -> dict[str, Any]:
+    return {
+        "Sid": "RefuseWithoutTls",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": ["sqs:*"],
+        "Resource": [queue_arn],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+
+
+def _on_discovered_groups(sid: str, actions: Sequence[str], arn: "ClusterArn") -> dict[str, Any]:
+    tags = {f"aws:ResourceTag/{key}": value for key, value in names.discovery_tags(arn.cluster).items()}
+    return {**allow(sid, actions, [arn.auto_scaling_groups]), "Condition": {"StringEquals": tags}}
+
+
+def _write_logs(log_group_arn: str) -> dict[str, Any]:
+    return allow("WriteLogs", ["logs:CreateLogStream", "logs:PutLogEvents"], [f"{log_group_arn}:*"])
 
 
 class ClusterArn:

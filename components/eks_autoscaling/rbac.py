@@ -1,12 +1,14 @@
 """What the autoscaler may do inside the cluster, as Kubernetes manifests.
 
 Pure. None of the EKS access policies fits (View and Edit exclude nodes, AdminView reads secrets), so the access entry
-puts the function's role into the Kubernetes group ``eks-autoscaling`` and these objects say what the group may do.
+puts the function's role into the Kubernetes group ``eks-autoscaling`` and these objects say what the group may do. The
+interruption function has a role, an entry and a group of its own, which may do less.
 """
 
 from typing import Any
 
 GROUP = "eks-autoscaling"
+INTERRUPTION_GROUP = "eks-autoscaling-interruption"
 NAMESPACE = "kube-system"
 STATUS_CONFIG_MAP = "cluster-autoscaler-status"
 STATE_CONFIG_MAP = "eks-autoscaling-state"
@@ -17,7 +19,7 @@ Manifest = dict[str, Any]
 
 
 def manifests(namespace: str = NAMESPACE, status_config_map: str = STATUS_CONFIG_MAP) -> list[Manifest]:
-    """ClusterRole, ClusterRoleBinding, Role and RoleBinding, in the order in which they can be applied.
+    """Of the scan: ClusterRole, ClusterRoleBinding, Role and RoleBinding, in the order in which they can be applied.
 
     ``namespace`` and ``status_config_map`` are the settings ``namespace`` and ``status-config-map-name``.
     """
@@ -27,6 +29,15 @@ def manifests(namespace: str = NAMESPACE, status_config_map: str = STATUS_CONFIG
         _binding("ClusterRole", {"name": GROUP}),
         {"apiVersion": _API, "kind": "Role", "metadata": inside, "rules": _namespace_rules(status_config_map)},
         _binding("Role", inside),
+    ]
+
+
+def interruption_manifests() -> list[Manifest]:
+    """Of the interruption function: ClusterRole and ClusterRoleBinding. It keeps no object of its own, only marks on nodes."""
+    inside = {"name": INTERRUPTION_GROUP}
+    return [
+        {"apiVersion": _API, "kind": "ClusterRole", "metadata": inside, "rules": _interruption_rules()},
+        _binding("ClusterRole", inside),
     ]
 
 
@@ -46,6 +57,17 @@ def _cluster_rules() -> list[dict[str, Any]]:
         _rule("policy", ["poddisruptionbudgets"], read),
         # Taint and cordon a node before it goes, remove the object of one that is gone.
         _rule("", ["nodes"], ["patch", "update", "delete"]),
+        _rule("", ["pods/eviction"], ["create"]),
+        _rule("", ["events"], ["create", "patch"]),
+    ]
+
+
+def _interruption_rules() -> list[dict[str, Any]]:
+    return [
+        # Find the node of an instance, taint and cordon it, remove its object once the instance is gone.
+        _rule("", ["nodes"], ["get", "list", "patch", "delete"]),
+        # Empty it: by eviction, and by deletion where an eviction would come too late.
+        _rule("", ["pods"], ["list", "delete"]),
         _rule("", ["pods/eviction"], ["create"]),
         _rule("", ["events"], ["create", "patch"]),
     ]
@@ -72,6 +94,6 @@ def _binding(role_kind: str, metadata: dict[str, str]) -> Manifest:
         "apiVersion": _API,
         "kind": f"{role_kind}Binding",
         "metadata": metadata,
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": role_kind, "name": GROUP},
-        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": GROUP}],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": role_kind, "name": metadata["name"]},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": metadata["name"]}],
     }

@@ -32,8 +32,8 @@ _INTEGERS = """
     random-seed
 """
 _NUMBERS = """
-    consolidation-saving-threshold max-allocatable-difference-ratio max-free-difference-ratio max-total-unready-percentage memory-difference-ratio
-    rebalance-drain-share scale-down-gpu-utilization-threshold scale-down-utilization-threshold
+    consolidation-saving-threshold max-allocatable-difference-ratio max-free-difference-ratio max-total-unready-percentage
+    memory-difference-ratio rebalance-drain-share scale-down-gpu-utilization-threshold scale-down-utilization-threshold
 """
 _DURATIONS = """
     blocking-system-pod-distruption-timeout initial-node-group-backoff-duration interruption-risk-ttl

@@ -10,6 +10,7 @@ from typing import Any
 from tests.cluster.aws_protocol import AwsError, Parsed
 from tests.cluster.iam_evaluation import Access, Decision, decide
 from tests.cluster.principals import ACCOUNT, Principal, Principals
+from tests.cluster.sqs_queues import SqsQueues, queue_arn
 
 # IAM calls the action of lambda:Invoke by another name than the API does.
 _ACTIONS = {"lambda:Invoke": "lambda:InvokeFunction"}
@@ -21,9 +22,10 @@ Touched = tuple[str, dict[str, str]]
 class Guard:
     """Authorises requests by the declared policies; ``moto`` gives clients that reach moto unguarded."""
 
-    def __init__(self, principals: Principals, moto: Callable[[str], Any]) -> None:
+    def __init__(self, principals: Principals, moto: Callable[[str], Any], queues: SqsQueues) -> None:
         self._principals = principals
         self._moto = moto
+        self._queues = queues
 
     def check(self, principal: Principal, request: Parsed) -> None:
         """AwsError, worded as AWS words it, when ``principal`` may not do this."""
@@ -36,9 +38,18 @@ class Guard:
 
     def require(self, role_name: str, caller: str, access: Access, protocol: str) -> None:
         """AwsError in the form of ``protocol`` when the policies of the role do not allow ``caller`` this ``access``."""
-        decision = decide(self._principals.policies_of(role_name), access)
+        decision = decide(self._principals.policies_of(role_name), access, self._resource_policies(access), ("AWS", caller))
         if decision is not Decision.ALLOWED:
             raise _refusal(caller, access, decision, protocol)
+
+    def require_of_resource(self, service: str, access: Access) -> None:
+        """AwsError when the resource's own policy does not allow an AWS ``service`` (``events.amazonaws.com``) this ``access``."""
+        decision = decide([], access, self._resource_policies(access), ("Service", service))
+        if decision is not Decision.ALLOWED:
+            raise _refusal(service, access, decision, "json")
+
+    def _resource_policies(self, access: Access) -> list[dict[str, Any]]:
+        return self._queues.policies_of(access.resource) if access.action.startswith("sqs:") and access.resource != "*" else []
 
     def _touched(self, request: Parsed) -> Touched:
         params, place = request.params, f"{request.region}:{ACCOUNT}"
@@ -48,6 +59,8 @@ class Guard:
             return _eks_resource(params, place), {}
         if request.service == "lambda" and "FunctionName" in params:
             return _function(params["FunctionName"], place), {}
+        if request.service == "sqs" and "QueueUrl" in params:
+            return queue_arn(params["QueueUrl"], request.region), {}
         if request.service == "logs" and "logGroupName" in params:
             stream = params.get("logStreamName", "*")
             return f"arn:aws:logs:{place}:log-group:{params['logGroupName']}:log-stream:{stream}", {}
@@ -82,7 +95,8 @@ def _function(name: str, place: str) -> str:
 
 
 def _context(principal: Principal, request: Parsed, tags: dict[str, str]) -> dict[str, str]:
-    context = {"aws:PrincipalArn": principal.arn, "aws:RequestedRegion": request.region}
+    # The world speaks HTTP where AWS speaks HTTPS.
+    context = {"aws:PrincipalArn": principal.arn, "aws:RequestedRegion": request.region, "aws:SecureTransport": "true"}
     for key, value in tags.items():
         context[f"aws:ResourceTag/{key}"] = value
         context[f"{request.service}:ResourceTag/{key}"] = value

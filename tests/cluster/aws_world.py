@@ -27,9 +27,11 @@ from tests.cluster.aws_shim import Answer, Call, Shim
 from tests.cluster.eks_access import EksAccess, utc_now
 from tests.cluster.eks_clusters import EksClusters
 from tests.cluster.eks_node_groups import EksNodeGroups
+from tests.cluster.event_source_mappings import EventSourceMappings
 from tests.cluster.group_capacity import Clock, GroupCapacity
 from tests.cluster.iam_evaluation import Access
 from tests.cluster.principals import ACCOUNT, ADMINISTRATOR, Credentials, Principal, Principals
+from tests.cluster.sqs_queues import SqsQueues
 
 REGION = "us-east-1"
 
@@ -43,7 +45,9 @@ class AwsWorld:
         self._clients: dict[tuple[str, str, str], Any] = {}
         self._lock = threading.Lock()
         self._principals = Principals(self._moto)
-        self._guard = Guard(self._principals, self._moto)
+        self._queues = SqsQueues(self._moto)
+        self._guard = Guard(self._principals, self._moto, self._queues)
+        self._mappings = EventSourceMappings(self._principals, self._moto, clock)
         self._capacity = GroupCapacity(self._moto, clock)
         self._clusters = EksClusters(self._moto)
         self._access = EksAccess(self._moto, self._authentication_mode, clock)
@@ -89,7 +93,7 @@ class AwsWorld:
     def reset(self) -> None:
         """An empty account: no resources, sessions, faults or calls."""
         urllib3.request("POST", f"{self._moto_url}/moto-api/reset").close()
-        for part in (self._principals, self._capacity, self._clusters, self._access, self._node_groups):
+        for part in self._parts():
             part.forget()
         self._shim.forget_calls()
 
@@ -121,6 +125,14 @@ class AwsWorld:
         answer = self._principals.assume(role_arn, "scheduler", ("Service", "scheduler.amazonaws.com"), source)
         caller = answer["AssumedRoleUser"]["Arn"]
         self._guard.require(caller.split("/")[1], caller, Access("lambda:InvokeFunction", function_arn, {}), "rest-json")
+
+    def may_send(self, rule_arn: str, queue_arn: str, *, secure: bool = True) -> None:
+        """AwsError unless the queue's policy lets EventBridge send to it for the rule; not ``secure`` means without TLS.
+
+        moto's EventBridge asks no policy; this is the check that would stand before each message.
+        """
+        context = {"aws:SourceArn": rule_arn, "aws:SourceAccount": rule_arn.split(":")[4], "aws:SecureTransport": str(secure).lower()}
+        self._guard.require_of_resource("events.amazonaws.com", Access("sqs:SendMessage", queue_arn, context))
 
     def set_cluster_endpoint(self, name: str, endpoint: str, ca_pem: bytes) -> None:
         """Let DescribeCluster name a real control plane: its URL and the PEM of its certificate authority."""
@@ -169,12 +181,18 @@ class AwsWorld:
         mode: str = self._clusters.describe(cluster).get("accessConfig", {}).get("authenticationMode", "CONFIG_MAP")
         return mode
 
+    def _parts(self) -> tuple[Any, ...]:
+        parts = (self._principals, self._capacity, self._clusters, self._access, self._node_groups)
+        return (*parts, self._queues, self._mappings)
+
     def _answers(self) -> dict[tuple[str, str], Answer]:
         parts = (
             ("autoscaling", self._capacity.answers),
             ("eks", self._clusters.answers),
             ("eks", self._access.answers),
             ("eks", self._node_groups.answers),
+            ("lambda", self._mappings.answers),
+            ("sqs", self._queues.answers),
         )
         answers: dict[tuple[str, str], Answer] = {
             ("sts", "GetCallerIdentity"): _caller_identity,

@@ -38,24 +38,42 @@ class Access:
     context: Mapping[str, str]
 
 
-def decide(policies: Iterable[Mapping[str, Any]], access: Access) -> Decision:
-    """Evaluate identity policies (documents) against ``access``."""
-    effects = {statement["Effect"] for policy in policies for statement in _list(policy["Statement"]) if _applies(statement, access)}
+def decide(
+    policies: Iterable[Mapping[str, Any]],
+    access: Access,
+    resource_policies: Iterable[Mapping[str, Any]] = (),
+    caller: tuple[str, str] | None = None,
+) -> Decision:
+    """Evaluate identity policies and the policies of the resource (documents) against ``access``.
+
+    Policies of the resource count where they name the ``caller`` (``("Service", "events.amazonaws.com")``, ``("AWS", arn)``).
+    Within one account an allow of either kind is enough, and a deny of either kind wins.
+    """
+    attached = (statement for policy in policies for statement in _list(policy["Statement"]))
+    of_resource = (
+        statement for policy in resource_policies for statement in _list(policy["Statement"]) if caller and _names(statement, caller)
+    )
+    effects = {statement["Effect"] for statement in (*attached, *of_resource) if _applies(statement, access)}
     if "Deny" in effects:
         return Decision.DENIED
     return Decision.ALLOWED if "Allow" in effects else Decision.NOT_ALLOWED
 
 
-def trusts(trust: Mapping[str, Any], principal: tuple[str, str], context: Mapping[str, str]) -> bool:
-    """Whether a role's trust policy lets ``principal`` (``("Service", "lambda.amazonaws.com")``) assume it."""
-    kind, name = principal
-    access = Access("sts:AssumeRole", "*", context)
+def trusts(trust: Mapping[str, Any], principal: tuple[str, str], context: Mapping[str, str], action: str = "sts:AssumeRole") -> bool:
+    """Whether a role's trust policy lets ``principal`` (``("Service", "lambda.amazonaws.com")``) assume it, by ``action``."""
+    access = Access(action, "*", context)
     effects = {
         statement["Effect"]
         for statement in _list(trust["Statement"])
-        if name in _list(statement["Principal"].get(kind, [])) and _applies({**statement, "Resource": "*"}, access)
+        if _names(statement, principal) and _applies({**statement, "Resource": "*"}, access)
     }
     return effects == {"Allow"}
+
+
+def _names(statement: Mapping[str, Any], principal: tuple[str, str]) -> bool:
+    kind, name = principal
+    named = statement["Principal"]
+    return named == "*" or name in _list(named.get(kind, []))
 
 
 def _applies(statement: Mapping[str, Any], access: Access) -> bool:
@@ -97,6 +115,7 @@ _OPERATORS: dict[str, Callable[[str | None, list[str]], bool]] = {
     "StringLike": lambda value, wanted: value is not None and any(_like(item, value) for item in wanted),
     "ArnEquals": lambda value, wanted: value is not None and any(_like(item, value) for item in wanted),
     "ArnLike": lambda value, wanted: value is not None and any(_like(item, value) for item in wanted),
+    "Bool": lambda value, wanted: value is not None and value.lower() in [item.lower() for item in wanted],
     "Null": lambda value, wanted: str(value is None).lower() in [item.lower() for item in wanted],
 }
 

@@ -18,7 +18,7 @@ def function_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A zip that AWS would take for a function; what is in it does not matter to the components."""
     path = tmp_path_factory.mktemp("function") / "function.zip"
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("lambda_autoscaler/handler.py", "def scan(event, context): ...")
+        archive.writestr("lambda_autoscaler/handler.py", "def scan(event, context): ...\ndef interruption(event, context): ...")
     return path
 
 

@@ -11,10 +11,13 @@ from tests.cluster.pulumi_mocks import preview
 from tests.components import programs
 
 FUNCTION = "aws:lambda/function:Function"
+SCAN = "autoscaler-scan"
 
 
 def test_settings_become_variables_of_the_function() -> None:
-    variables = programs.autoscaler(settings={"expander": "priority"}, log_level="DEBUG").one(FUNCTION).inputs["environment"]["variables"]
+    variables = (
+        programs.autoscaler(settings={"expander": "priority"}, log_level="DEBUG").one(FUNCTION, SCAN).inputs["environment"]["variables"]
+    )
     assert variables["AUTOSCALER_CLUSTER_NAME"] == "prod"
     assert variables["AUTOSCALER_EXPANDER"] == "priority"
     assert variables["POWERTOOLS_LOG_LEVEL"] == "DEBUG"
@@ -32,7 +35,7 @@ def test_without_a_kubernetes_provider_the_manifests_are_exported_and_nothing_is
         pulumi.export("manifests", Autoscaler("autoscaler", {"cluster": programs.REF, "code": archive}).manifests)
 
     deployment = preview(program, {})
-    assert deployment.outputs["manifests"] == rbac.manifests()
+    assert deployment.outputs["manifests"] == rbac.manifests() + rbac.interruption_manifests()
     assert not [resource for resource in deployment.resources if resource.type.startswith("kubernetes:")]
 
 
@@ -48,14 +51,14 @@ def test_rbac_follows_the_settings_that_move_the_autoscalers_objects() -> None:
 
 
 def test_accounts_without_concurrency_to_spare_reserve_none() -> None:
-    assert programs.autoscaler(reserved_concurrency=-1).one(FUNCTION).inputs["reservedConcurrentExecutions"] == -1
+    assert programs.autoscaler(reserved_concurrency=-1).one(FUNCTION, SCAN).inputs["reservedConcurrentExecutions"] == -1
 
 
 def test_the_function_waits_for_its_permissions_and_its_log_group() -> None:
     deployment = programs.autoscaler()
-    waits_for = set(deployment.one(FUNCTION).options.depends_on)
+    waits_for = set(deployment.one(FUNCTION, SCAN).options.depends_on)
     assert deployment.one("aws:iam/rolePolicy:RolePolicy", "autoscaler-function").urn in waits_for
-    assert deployment.one("aws:cloudwatch/logGroup:LogGroup").urn in waits_for
+    assert deployment.one("aws:cloudwatch/logGroup:LogGroup", "autoscaler-logs").urn in waits_for
 
 
 def test_the_autoscaler_reads_no_secrets_and_writes_only_its_own_config_maps() -> None:
@@ -78,7 +81,10 @@ def test_the_autoscaler_reads_no_secrets_and_writes_only_its_own_config_maps() -
         ({"timeout_seconds": 901}, "timeout_seconds is 901: Lambda takes 1 to 900"),
         ({"reserved_concurrency": -2}, "reserved_concurrency is -2: use 1, 0 to stop scans, or -1"),
         ({"log_level": "LOUD"}, "log_level is 'LOUD': use one of DEBUG, INFO"),
-        ({"name": "x" * 48}, "name is 'x+': use at most 47 characters"),
+        ({"interruption_concurrency": 1}, "interruption_concurrency is 1: Lambda takes 2 to 1000"),
+        ({"interruption_concurrency": 1001}, "interruption_concurrency is 1001: Lambda takes 2 to 1000"),
+        ({"name": "x" * 48, "interruption": False}, "name is 'x+': use at most 47 characters"),
+        ({"name": "x" * 44}, "name is 'x+': use at most 43 characters"),
     ],
 )
 def test_arguments_that_cannot_work_are_refused(arguments: dict[str, Any], message: str) -> None:

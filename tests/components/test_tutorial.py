@@ -126,7 +126,11 @@ def test_the_function_runs_one_scan_at_a_time_on_arm_with_its_cluster_in_the_env
 def test_log_groups_keep_logs_for_a_limited_time(tutorial: Deployment, tutorial_world: AwsWorld) -> None:
     groups = tutorial_world.client("logs").describe_log_groups()["logGroups"]
     retention = {group["logGroupName"]: group.get("retentionInDays") for group in groups}
-    assert retention == {f"/aws/eks/{CLUSTER}/cluster": 90, tutorial.outputs["log_group"]: 30}
+    assert retention == {
+        f"/aws/eks/{CLUSTER}/cluster": 90,
+        tutorial.outputs["log_group"]: 30,
+        tutorial.outputs["interruption_log_group"]: 30,
+    }
 
 
 def test_the_access_entry_puts_the_functions_role_into_the_group_that_rbac_knows(tutorial: Deployment, tutorial_world: AwsWorld) -> None:
@@ -134,12 +138,21 @@ def test_the_access_entry_puts_the_functions_role_into_the_group_that_rbac_knows
         "accessEntry"
     ]
     assert (entry["type"], entry["kubernetesGroups"]) == ("STANDARD", [rbac.GROUP])
-    bindings = [manifest for manifest in tutorial.manifests if manifest["kind"].endswith("Binding")]
-    assert {subject["name"] for binding in bindings for subject in binding["subjects"]} == {rbac.GROUP}
+    bound = {
+        (manifest["kind"], subject["name"]): manifest["roleRef"]["name"]
+        for manifest in tutorial.manifests
+        if manifest["kind"].endswith("Binding")
+        for subject in manifest["subjects"]
+    }
+    assert bound == {
+        ("ClusterRoleBinding", rbac.GROUP): rbac.GROUP,
+        ("RoleBinding", rbac.GROUP): rbac.GROUP,
+        ("ClusterRoleBinding", rbac.INTERRUPTION_GROUP): rbac.INTERRUPTION_GROUP,
+    }
 
 
 def test_kubernetes_gets_the_manifests_that_the_component_exports(tutorial: Deployment, applied: list[dict[str, Any]]) -> None:
-    exported = {(manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in rbac.manifests()}
+    exported = {(manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in rbac.manifests() + rbac.interruption_manifests()}
     assert {(manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in applied} == exported
     assert tutorial.manifests == applied
 

@@ -1,0 +1,85 @@
+"""Declares the Lambda functions of an autoscaler: one zip and one set of variables, and for each function a log group and a role.
+
+The log groups are named, and made, by the component, so that they have a retention and each role can be limited to its own.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from eks_autoscaling import names, policies
+from eks_autoscaling.cluster import IAM_ROLE_NAME_LIMIT
+
+RUNTIME = "python3.13"
+FUNCTION_NAME_LIMIT = 64
+
+
+@dataclass(frozen=True)
+class Package:
+    """What the functions of one autoscaler share: its component and name, the zip, variables, retention of logs in days, and tags."""
+
+    parent: pulumi.Resource
+    name: str
+    code: pulumi.Archive
+    variables: Mapping[str, Any]
+    log_retention_days: int
+    tags: Mapping[str, pulumi.Input[str]]
+
+    @property
+    def child(self) -> pulumi.ResourceOptions:
+        """Options of a resource that belongs to the component."""
+        return pulumi.ResourceOptions(parent=self.parent)
+
+    def logs(self, name: str, prefix: str) -> aws.cloudwatch.LogGroup:
+        """A log group with the logical ``name``; Pulumi completes ``prefix`` to its name."""
+        return aws.cloudwatch.LogGroup(
+            name, name_prefix=f"/aws/lambda/{prefix}-", retention_in_days=self.log_retention_days, tags=dict(self.tags), opts=self.child
+        )
+
+    def role(self, part: str, document: pulumi.Output[policies.Document]) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
+        """A role that Lambda takes, and what it may do. ArgumentError when the autoscaler's name leaves no room for ``part``."""
+        role = aws.iam.Role(
+            names.child(self.name, part, IAM_ROLE_NAME_LIMIT),
+            assume_role_policy=json.dumps(policies.service_trust("lambda.amazonaws.com")),
+            tags=dict(self.tags),
+            opts=self.child,
+        )
+        permissions = aws.iam.RolePolicy(f"{self.name}-{part}", role=role.name, policy=document.apply(json.dumps), opts=self.child)
+        return role, permissions
+
+    def function(
+        self, part: str, logs: aws.cloudwatch.LogGroup, may: tuple[aws.iam.Role, aws.iam.RolePolicy], settings: Mapping[str, Any]
+    ) -> "Function":
+        """A function of the zip with the role and permissions of ``may``.
+
+        ``settings`` holds what is its own, under the names of ``aws.lambda_.Function``; ``variables`` are added to the shared ones.
+        """
+        role, permissions = may
+        own = {key: value for key, value in settings.items() if key != "variables"}
+        function = aws.lambda_.Function(
+            names.child(self.name, part, FUNCTION_NAME_LIMIT),
+            role=role.arn,
+            code=self.code,
+            runtime=RUNTIME,
+            architectures=["arm64"],
+            environment={"variables": {**self.variables, **settings.get("variables", {})}},
+            logging_config={"log_format": "JSON", "log_group": logs.name},
+            tags=dict(self.tags),
+            opts=pulumi.ResourceOptions(parent=self.parent, depends_on=[logs, permissions]),
+            **own,
+        )
+        return Function(function, role, permissions, logs)
+
+
+@dataclass(frozen=True)
+class Function:
+    """A declared function with what it runs under and writes to."""
+
+    function: aws.lambda_.Function
+    role: aws.iam.Role
+    permissions: aws.iam.RolePolicy
+    logs: aws.cloudwatch.LogGroup
