@@ -30,6 +30,8 @@ CAPACITY_TYPE_LABEL = "eks.amazonaws.com/capacityType"
 
 _CLUSTER_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")
 _NODE_GROUP_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,62}")
+_DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_DNS_SUBDOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 
 # Kubernetes writes effects in one way, the EKS API in another; tags use the Kubernetes form.
 EKS_EFFECTS = {"NoSchedule": "NO_SCHEDULE", "NoExecute": "NO_EXECUTE", "PreferNoSchedule": "PREFER_NO_SCHEDULE"}
@@ -69,6 +71,22 @@ def node_group_name(name: str, argument: str, suffix: int = 0) -> str:
     if not _NODE_GROUP_NAME.fullmatch(name) or len(name) + suffix > 63:
         raise ArgumentError(
             argument, name, f"use 1 to {63 - suffix} letters, digits, hyphens and underscores, starting with a letter or digit"
+        )
+    return name
+
+
+def dns_label(name: str, argument: str) -> str:
+    """``name`` if Kubernetes takes it for a namespace (a label of RFC 1123), else ArgumentError."""
+    if not _DNS_LABEL.fullmatch(name):
+        raise ArgumentError(argument, name, "use 1 to 63 lower-case letters, digits and hyphens, neither starting nor ending with a hyphen")
+    return name
+
+
+def dns_subdomain(name: str, argument: str) -> str:
+    """``name`` if Kubernetes takes it for most objects, service accounts among them (a subdomain of RFC 1123), else ArgumentError."""
+    if not _DNS_SUBDOMAIN.fullmatch(name):
+        raise ArgumentError(
+            argument, name, "use 1 to 253 lower-case letters, digits, hyphens and dots, with a letter or digit at either end"
         )
     return name
 
