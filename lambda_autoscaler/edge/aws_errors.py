@@ -16,7 +16,7 @@ _UNKNOWN_CALLER: Final = {
     "UnrecognizedClientException",
     "SignatureDoesNotMatch",
 }
-_THROTTLED: Final = {"Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException"}
+_THROTTLED: Final = {"Throttling", "ThrottlingException", "RequestLimitExceeded", "RequestThrottled", "TooManyRequestsException"}
 _MISSING: Final = {
     "ResourceNotFoundException",
     "InvalidLaunchTemplateId.NotFound",
