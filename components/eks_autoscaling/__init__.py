@@ -10,6 +10,8 @@ from eks_autoscaling.cluster import Cluster, ClusterRef
 from eks_autoscaling.cluster_arguments import ClusterArgs
 from eks_autoscaling.misuse import ArgumentError
 from eks_autoscaling.node_group import NodeGroupArgs, OnDemandNodeGroup, SpotNodeGroup, Taint
+from eks_autoscaling.overprovisioning import Overprovisioning, OverprovisioningArgs, Toleration
+from eks_autoscaling.priority_expander import PriorityExpander, PriorityExpanderArgs
 from eks_autoscaling.self_managed_arguments import SelfManagedNodeGroupArgs
 from eks_autoscaling.self_managed_node_group import SelfManagedNodeGroup
 from eks_autoscaling.service_account_role import ServiceAccountRole, ServiceAccountRoleArgs
@@ -25,10 +27,15 @@ __all__ = [
     "ClusterRef",
     "NodeGroupArgs",
     "OnDemandNodeGroup",
+    "Overprovisioning",
+    "OverprovisioningArgs",
+    "PriorityExpander",
+    "PriorityExpanderArgs",
     "SelfManagedNodeGroup",
     "SelfManagedNodeGroupArgs",
     "ServiceAccountRole",
     "ServiceAccountRoleArgs",
     "SpotNodeGroup",
     "Taint",
+    "Toleration",
 ]
