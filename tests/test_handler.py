@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from aws_lambda_powertools.utilities.batch.exceptions import UnexpectedBatchTypeError
 from werkzeug import Request, Response
 
 from lambda_autoscaler import handler
@@ -192,6 +193,13 @@ def test_a_batch_wakes_the_scan_once_after_its_reminders(apis: Apis) -> None:
 def test_when_every_message_fails_each_is_reported_and_nothing_is_woken(apis: Apis) -> None:
     assert failed(handler.interruption(batch("?", "{}", "[]"), Context())) == ["message-0", "message-1", "message-2"]
     assert (apis.patched, apis.woken) == ([], [])
+
+
+@pytest.mark.parametrize("event", [batch(), {}, WARNING])
+def test_an_event_that_is_no_batch_of_messages_fails_the_invocation(apis: Apis, event: dict[str, Any]) -> None:
+    with pytest.raises(UnexpectedBatchTypeError):
+        handler.interruption(event, Context())
+    assert (apis.patched, apis.sent, apis.woken) == ([], [], [])
 
 
 def test_a_batch_about_nothing_of_ours_writes_nothing(apis: Apis) -> None:

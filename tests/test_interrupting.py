@@ -508,6 +508,16 @@ def test_heartbeats_are_sent_every_thirty_seconds_and_their_failure_stops_nothin
     assert (beats, len(found.reminders)) == (3, 1)
 
 
+def test_heartbeats_end_with_the_node() -> None:
+    found = draining(lifecycle(), "web-0")
+    found.failing["evict"] = [Throttled("its budget")] * 99
+    found.remind(40)
+    found.take(state("terminated"))
+    found.calls.clear()
+    found.remind(40)
+    assert (found.calls, found.reminders) == ([], [])
+
+
 def test_a_lifecycle_action_is_completed_after_fifteen_minutes_whatever_stays() -> None:
     found = draining(lifecycle(), "web-0")
     found.failing["evict"] = [Throttled("its budget")] * 999

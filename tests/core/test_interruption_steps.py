@@ -263,6 +263,12 @@ def test_an_instance_is_handed_back_with_its_capacity_once_and_asked_to_go_once_
     assert (later.act, later.decrements, later.record, later.pause) == (Act.GIVE_BACK, False, None, 0.0)
 
 
+def test_an_instance_that_is_to_be_rebooted_or_retired_is_replaced_instead() -> None:
+    change = under(Kind.SCHEDULED_CHANGE, deadline=NOW + 86_400)
+    assert (due(change).act, due(change).decrements) == (Act.GIVE_BACK, False)
+    assert (due(change, answer=ASKED).act, due(change, answer=ASKED).decrements) == (Act.GIVE_BACK, True)
+
+
 def test_a_node_that_ends_anyhow_is_not_handed_back() -> None:
     assert due(under(Kind.STATE_CHANGE), answer=ASKED).act is Act.DONE
     assert due(under(Kind.STATE_CHANGE, ago=60), waiting(WEB)) == NodeStep(Act.DONE, "time is over with 1 pods left", left=1)
