@@ -71,3 +71,28 @@ def test_a_role_is_taken_by_the_service_it_trusts_under_its_conditions() -> None
     assert not trusts(trust, scheduler, {"aws:SourceAccount": "999999999999"})
     assert not trusts(trust, scheduler, {})
     assert not trusts(trust, ("Service", "lambda.amazonaws.com"), {"aws:SourceAccount": "123456789012"})
+
+
+QUEUE = "arn:aws:sqs:us-east-1:123456789012:events"
+EVENTS = ("Service", "events.amazonaws.com")
+
+
+def send(**context: str) -> Access:
+    return Access("sqs:SendMessage", QUEUE, context)
+
+
+def test_a_policy_of_the_resource_counts_for_whom_it_names() -> None:
+    accepting = [policy(Action="sqs:SendMessage", Resource=QUEUE, Principal={"Service": "events.amazonaws.com"})]
+    assert decide([], send(), accepting, EVENTS) is Decision.ALLOWED
+    assert decide([], send(), accepting, ("Service", "sns.amazonaws.com")) is Decision.NOT_ALLOWED
+    assert decide([], send(), accepting) is Decision.NOT_ALLOWED
+
+
+def test_a_deny_of_the_resource_wins_over_what_the_callers_role_allows() -> None:
+    insecure = {"Bool": {"aws:SecureTransport": "false"}}
+    refusing = [policy(Effect="Deny", Action="sqs:*", Principal="*", Condition=insecure)]
+    caller = ("AWS", "arn:aws:sts::123456789012:assumed-role/function/session")
+    mine = [policy(Action="sqs:SendMessage")]
+    assert decide(mine, send(**{"aws:SecureTransport": "false"}), refusing, caller) is Decision.DENIED
+    assert decide(mine, send(**{"aws:SecureTransport": "true"}), refusing, caller) is Decision.ALLOWED
+    assert decide(mine, send(), refusing, caller) is Decision.ALLOWED

@@ -1,17 +1,19 @@
 """The autoscaler component: one function, one schedule, and no more rights than it uses."""
 
+import json
 from typing import Any
 
 import pulumi
 import pytest
 
-from eks_autoscaling import Autoscaler, rbac
+from eks_autoscaling import Autoscaler, event_rules, rbac
 from eks_autoscaling.misuse import ArgumentError
 from tests.cluster.pulumi_mocks import preview
 from tests.components import programs
 
 FUNCTION = "aws:lambda/function:Function"
 SCAN = "autoscaler-scan"
+MAPPING = "aws:lambda/eventSourceMapping:EventSourceMapping"
 
 
 def test_settings_become_variables_of_the_function() -> None:
@@ -59,6 +61,43 @@ def test_the_function_waits_for_its_permissions_and_its_log_group() -> None:
     waits_for = set(deployment.one(FUNCTION, SCAN).options.depends_on)
     assert deployment.one("aws:iam/rolePolicy:RolePolicy", "autoscaler-function").urn in waits_for
     assert deployment.one("aws:cloudwatch/logGroup:LogGroup", "autoscaler-logs").urn in waits_for
+
+
+def test_without_interruption_nothing_of_its_path_is_declared() -> None:
+    def program() -> None:
+        archive = pulumi.AssetArchive({"handler.py": pulumi.StringAsset("")})
+        autoscaler = Autoscaler("autoscaler", {"cluster": programs.REF, "code": archive, "interruption": False})
+        pulumi.export("manifests", autoscaler.manifests)
+        pulumi.export("queue", autoscaler.interruption_queue_url)
+
+    deployment = preview(program, {})
+    assert [manifest for manifest in deployment.outputs["manifests"] if manifest in rbac.interruption_manifests()] == []
+    assert deployment.outputs.get("queue") is None
+    assert [resource.name for resource in deployment.of_type(FUNCTION)] == [SCAN]
+    kinds = ("aws:sqs/", "aws:cloudwatch/event", "aws:lambda/eventSourceMapping")
+    assert [resource.type for resource in deployment.resources if resource.type.startswith(kinds)] == []
+
+
+def test_a_paused_autoscaler_answers_no_events() -> None:
+    assert programs.autoscaler().one(MAPPING).inputs["enabled"] is True
+    assert programs.autoscaler(enabled=False).one(MAPPING).inputs["enabled"] is False
+
+
+def test_more_batches_of_events_can_be_answered_at_a_time() -> None:
+    mapping = programs.autoscaler(interruption_concurrency=200).one(MAPPING)
+    assert mapping.inputs["scalingConfig"] == {"maximumConcurrency": 200}
+
+
+def test_a_preview_knows_the_rules_before_anything_exists() -> None:
+    patterns = [json.loads(rule.inputs["eventPattern"]) for rule in programs.autoscaler().of_type("aws:cloudwatch/eventRule:EventRule")]
+    assert patterns == [rule.pattern for rule in event_rules.RULES]
+
+
+def test_the_groups_of_the_two_functions_share_no_object() -> None:
+    scan, interruption = (
+        {(one["kind"], one["metadata"]["name"]) for one in found} for found in (rbac.manifests(), rbac.interruption_manifests())
+    )
+    assert scan & interruption == set()
 
 
 def test_the_autoscaler_reads_no_secrets_and_writes_only_its_own_config_maps() -> None:
