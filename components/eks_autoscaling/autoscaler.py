@@ -1,15 +1,18 @@
 """The autoscaler: the scan and what runs it every minute, the interruption path, and what both may do in AWS and in the cluster."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from eks_autoscaling import interruption, kubernetes_access, rbac, scan, settings
+from eks_autoscaling import function_network, interruption, kubernetes_access, monitoring, policies, rbac, scan, settings
 from eks_autoscaling.cluster import ClusterRef
+from eks_autoscaling.function_network import FunctionNetwork
 from eks_autoscaling.functions import Function, Package
 from eks_autoscaling.misuse import ArgumentError
+from eks_autoscaling.monitoring import Watched
 
 METRICS_NAMESPACE = "EksAutoscaling"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -38,6 +41,14 @@ class AutoscalerArgs(TypedDict):
     """Whether nodes are emptied before AWS takes their instances away; True if absent. False leaves queue, rules and function out."""
     interruption_concurrency: NotRequired[int]
     """Batches of ten events that are answered at a time, 2 to 1000; 10 if absent."""
+    network: NotRequired[FunctionNetwork]
+    """A VPC for the functions, needed when the cluster's endpoint is private. Outside a VPC if absent."""
+    alarms: NotRequired[bool]
+    """Alarms on what should wake somebody; True if absent. About ten, at $0.10 a month each (us-east-1)."""
+    alarm_topic_arns: NotRequired[Sequence[pulumi.Input[str]]]
+    """SNS topics that alarms notify; nobody if absent."""
+    dashboard: NotRequired[bool]
+    """A CloudWatch dashboard; True if absent. An account's first three are free, others $3 a month (us-east-1)."""
     log_level: NotRequired[str]
     """DEBUG, INFO (default), WARNING or ERROR."""
     log_retention_days: NotRequired[int]
@@ -79,6 +90,10 @@ class Autoscaler(pulumi.ComponentResource):
     """URL of the queue of events that failed three times. It should be empty: a place for an alarm."""
     interruption_rule_names: pulumi.Output[list[str]] | None = None
     """Names of the rules on EventBridge's default bus."""
+    alarm_arns: pulumi.Output[list[str]]
+    """ARNs of the alarms."""
+    dashboard_name: pulumi.Output[str] | None = None
+    """Name of the dashboard; None without one."""
 
     def __init__(self, name: str, args: AutoscalerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Raises ArgumentError for arguments that cannot work, unknown settings among them."""
@@ -86,11 +101,16 @@ class Autoscaler(pulumi.ComponentResource):
         _check(args)
         self._args = args
         package = _package(self, name, args)
+        if "network" in args:
+            package = replace(package, place=function_network.declare(package, args["network"]))
         scanning = self._scan(package)
+        watched = Watched(args["cluster"]["name"], scanning.function.name)
         manifests = _rbac(args.get("settings", {}))
         if args.get("interruption", True):
-            self._interruption(package, scanning)
+            watched = self._interruption(package, scanning, watched)
             manifests = manifests + rbac.interruption_manifests()
+        manifests = manifests + self._share_the_api(name)
+        self._watch(package, watched)
         self.manifests = pulumi.Output.from_input(manifests)
         self.register_outputs({output: getattr(self, output) for output in type(self).__annotations__})
 
@@ -110,7 +130,7 @@ class Autoscaler(pulumi.ComponentResource):
         self.schedule_name, self.schedule_arn = schedule.name, schedule.arn
         return scanning
 
-    def _interruption(self, package: Package, scanning: Function) -> None:
+    def _interruption(self, package: Package, scanning: Function, watched: Watched) -> Watched:
         args = self._args
         queues = interruption.declare_queues(package)
         answering = interruption.declare_function(package, args["cluster"], queues.events, scanning.function)
@@ -123,6 +143,26 @@ class Autoscaler(pulumi.ComponentResource):
         self.interruption_queue_url, self.interruption_queue_arn = queues.events.url, queues.events.arn
         self.interruption_dead_letter_queue_url = queues.dead_letters.url
         self.interruption_rule_names = pulumi.Output.all(*(rule.name for rule in rules))
+        return replace(
+            watched, interruption_function=answering.function.name, queue=queues.events.name, dead_letters=queues.dead_letters.name
+        )
+
+    def _share_the_api(self, name: str) -> list[rbac.Manifest]:
+        """Seats at the API server for the functions' groups, so that nobody waits for the other."""
+        groups = [rbac.GROUP, *([rbac.INTERRUPTION_GROUP] if self._args.get("interruption", True) else [])]
+        manifests = rbac.flow_control(groups)
+        provider = self._args.get("kubernetes_provider")
+        if provider is not None:
+            kubernetes_access.declare(self, name, manifests, provider)
+        return manifests
+
+    def _watch(self, package: Package, watched: Watched) -> None:
+        args = self._args
+        declared = monitoring.declare_alarms(package, watched, args.get("alarm_topic_arns", ())) if args.get("alarms", True) else []
+        self.alarm_arns = pulumi.Output.all(*(alarm.arn for alarm in declared))
+        if args.get("dashboard", True):
+            region = pulumi.Output.from_input(args["cluster"]["arn"]).apply(lambda arn: policies.ClusterArn(arn).region)
+            self.dashboard_name = monitoring.declare_dashboard(package, watched, region).dashboard_name
 
     def _admit(self, package: Package, part: str, called: Function, group: str, manifests: list[rbac.Manifest]) -> list[pulumi.Resource]:
         entry = kubernetes_access.declare_entry(package, part, self._args["cluster"], called.role, group)
@@ -141,6 +181,8 @@ def _check(args: AutoscalerArgs) -> None:
             raise ArgumentError(argument, value, f"Lambda takes {low} to {high}")
     if int(args.get("reserved_concurrency", 1)) < -1:
         raise ArgumentError("reserved_concurrency", args.get("reserved_concurrency"), "use 1, 0 to stop scans, or -1 to reserve nothing")
+    if "network" in args:
+        function_network.check(args["network"])
     if args.get("log_level", "INFO") not in LOG_LEVELS:
         raise ArgumentError("log_level", args.get("log_level"), f"use one of {', '.join(LOG_LEVELS)}")
 

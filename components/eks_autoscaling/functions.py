@@ -19,8 +19,17 @@ FUNCTION_NAME_LIMIT = 64
 
 
 @dataclass(frozen=True)
+class FunctionPlace:
+    """Subnets and security groups of functions that stand in a VPC, and what must be there before they work."""
+
+    subnet_ids: list[pulumi.Input[str]]
+    security_group_ids: list[pulumi.Input[str]]
+    needs: list[pulumi.Resource]
+
+
+@dataclass(frozen=True)
 class Package:
-    """What the functions of one autoscaler share: its component and name, the zip, variables, retention of logs in days, and tags."""
+    """What the functions of one autoscaler share: its component and name, the zip, variables, retention of logs in days, tags, network."""
 
     parent: pulumi.Resource
     name: str
@@ -28,6 +37,7 @@ class Package:
     variables: Mapping[str, Any]
     log_retention_days: int
     tags: Mapping[str, pulumi.Input[str]]
+    place: FunctionPlace | None = None
 
     @property
     def child(self) -> pulumi.ResourceOptions:
@@ -51,6 +61,15 @@ class Package:
         permissions = aws.iam.RolePolicy(f"{self.name}-{part}", role=role.name, policy=document.apply(json.dumps), opts=self.child)
         return role, permissions
 
+    def _network(self, part: str, role: aws.iam.Role) -> tuple[dict[str, Any], list[pulumi.Resource]]:
+        """The function's network, and what must be there before: Lambda makes its interfaces with the function's role."""
+        if self.place is None:
+            return {}, []
+        policy = json.dumps(policies.network_interfaces())
+        interfaces = aws.iam.RolePolicy(f"{self.name}-{part}-network", role=role.name, policy=policy, opts=self.child)
+        config = {"subnet_ids": self.place.subnet_ids, "security_group_ids": self.place.security_group_ids}
+        return {"vpc_config": config}, [interfaces, *self.place.needs]
+
     def function(
         self, part: str, logs: aws.cloudwatch.LogGroup, may: tuple[aws.iam.Role, aws.iam.RolePolicy], settings: Mapping[str, Any]
     ) -> "Function":
@@ -59,7 +78,8 @@ class Package:
         ``settings`` holds what is its own, under the names of ``aws.lambda_.Function``; ``variables`` are added to the shared ones.
         """
         role, permissions = may
-        own = {key: value for key, value in settings.items() if key != "variables"}
+        network, needs = self._network(part, role)
+        own = {key: value for key, value in settings.items() if key != "variables"} | network
         function = aws.lambda_.Function(
             names.child(self.name, part, FUNCTION_NAME_LIMIT),
             role=role.arn,
@@ -69,7 +89,7 @@ class Package:
             environment={"variables": {**self.variables, **settings.get("variables", {})}},
             logging_config={"log_format": "JSON", "log_group": logs.name},
             tags=dict(self.tags),
-            opts=pulumi.ResourceOptions(parent=self.parent, depends_on=[logs, permissions]),
+            opts=pulumi.ResourceOptions(parent=self.parent, depends_on=[logs, permissions, *needs]),
             **own,
         )
         return Function(function, role, permissions, logs)

@@ -1,5 +1,7 @@
 """Lets a function into the cluster: its access entry, and its RBAC through pulumi_kubernetes from the manifests that are exported."""
 
+from typing import Any
+
 import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
@@ -31,6 +33,10 @@ def declare(parent: pulumi.Resource, name: str, manifests: list[rbac.Manifest], 
 
 def _declare(name: str, manifest: rbac.Manifest, options: pulumi.ResourceOptions) -> pulumi.Resource:
     metadata = manifest["metadata"]
+    if manifest["apiVersion"].startswith("flowcontrol"):
+        kind: Any = getattr(kubernetes.flowcontrol.v1, manifest["kind"])
+        fair: pulumi.Resource = kind(name, metadata=metadata, spec=manifest["spec"], opts=options)
+        return fair
     if "rules" in manifest:
         role = {"ClusterRole": kubernetes.rbac.v1.ClusterRole, "Role": kubernetes.rbac.v1.Role}[manifest["kind"]]
         declared: pulumi.Resource = role(name, metadata=metadata, rules=[_rule(rule) for rule in manifest["rules"]], opts=options)

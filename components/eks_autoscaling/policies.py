@@ -14,6 +14,7 @@ Document = dict[str, Any]
 CLUSTER_POLICIES = ("AmazonEKSClusterPolicy",)
 # The CNI's policy stands on the node role as long as the VPC CNI runs with the node's credentials.
 NODE_POLICIES = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly", "AmazonEKS_CNI_Policy")
+FARGATE_POLICIES = ("AmazonEKSFargatePodExecutionRolePolicy",)
 
 # No Describe call of Auto Scaling or EC2 accepts a resource.
 _AUTOSCALER_READS = (
@@ -48,6 +49,16 @@ def allow(sid: str, actions: Sequence[str], resources: Sequence[str]) -> dict[st
 def service_trust(service: str) -> Document:
     """Trust that lets an AWS service (``lambda.amazonaws.com``) take the role."""
     return document({"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"})
+
+
+def fargate_trust(cluster_arn: str) -> Document:
+    """Trust for Fargate, only on behalf of profiles of this cluster.
+
+    Without the condition a profile of anyone's cluster could be given the role (the confused deputy).
+    """
+    trust = service_trust("eks-fargate-pods.amazonaws.com")
+    trust["Statement"][0]["Condition"] = {"ArnLike": {"aws:SourceArn": ClusterArn(cluster_arn).fargate_profiles}}
+    return trust
 
 
 def scheduler_trust(account: str, schedule_group_arn: str) -> Document:
@@ -122,6 +133,15 @@ def dead_letter_queue(queue_arn: str) -> Document:
     return document(_refuse_without_tls(queue_arn))
 
 
+def network_interfaces() -> Document:
+    """What Lambda needs to put a function into a VPC. EC2 takes no resource for interfaces that do not exist yet."""
+    actions = [
+        *("ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:DeleteNetworkInterface"),
+        *("ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"),
+    ]
+    return document(allow("StandInTheVpc", actions, ["*"]))
+
+
 def _refuse_without_tls(queue_arn: str) -> dict[str, Any]:
     return {
         "Sid": "RefuseWithoutTls",
@@ -153,6 +173,11 @@ class ClusterArn:
     def node_groups(self) -> str:
         """All managed node groups of the cluster."""
         return f"arn:{self.partition}:eks:{self.region}:{self.account}:nodegroup/{self.cluster}/*"
+
+    @property
+    def fargate_profiles(self) -> str:
+        """All Fargate profiles of the cluster."""
+        return f"arn:{self.partition}:eks:{self.region}:{self.account}:fargateprofile/{self.cluster}/*"
 
     @property
     def auto_scaling_groups(self) -> str:

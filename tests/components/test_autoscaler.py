@@ -37,7 +37,8 @@ def test_without_a_kubernetes_provider_the_manifests_are_exported_and_nothing_is
         pulumi.export("manifests", Autoscaler("autoscaler", {"cluster": programs.REF, "code": archive}).manifests)
 
     deployment = preview(program, {})
-    assert deployment.outputs["manifests"] == rbac.manifests() + rbac.interruption_manifests()
+    groups = [rbac.GROUP, rbac.INTERRUPTION_GROUP]
+    assert deployment.outputs["manifests"] == rbac.manifests() + rbac.interruption_manifests() + rbac.flow_control(groups)
     assert not [resource for resource in deployment.resources if resource.type.startswith("kubernetes:")]
 
 
@@ -89,8 +90,9 @@ def test_more_batches_of_events_can_be_answered_at_a_time() -> None:
 
 
 def test_a_preview_knows_the_rules_before_anything_exists() -> None:
-    patterns = [json.loads(rule.inputs["eventPattern"]) for rule in programs.autoscaler().of_type("aws:cloudwatch/eventRule:EventRule")]
-    assert patterns == [rule.pattern for rule in event_rules.RULES]
+    declared = {rule.name: rule for rule in programs.autoscaler().of_type("aws:cloudwatch/eventRule:EventRule")}
+    patterns = {name.removeprefix("autoscaler-"): json.loads(rule.inputs["eventPattern"]) for name, rule in declared.items()}
+    assert patterns == {rule.part: rule.pattern for rule in event_rules.RULES}
 
 
 def test_the_groups_of_the_two_functions_share_no_object() -> None:
