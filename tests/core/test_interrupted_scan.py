@@ -20,7 +20,7 @@ from lambda_autoscaler.core.interruption import (
 )
 from lambda_autoscaler.core.kubernetes import Toleration
 from lambda_autoscaler.core.memory import Memory, ScaleUpRequest
-from lambda_autoscaler.core.model import Cluster, Instance, Node, NodeGroup, PodSet
+from lambda_autoscaler.core.model import Cluster, Instance, Node, NodeGroup, PodRef, PodSet
 from lambda_autoscaler.core.plan import Increase, Plan, Unremovable
 from lambda_autoscaler.core.template import templates
 from lambda_autoscaler.marking import Marker
@@ -79,8 +79,15 @@ def test_pods_of_a_doomed_node_count_as_waiting_and_capacity_is_asked_for() -> N
 def test_a_doomed_node_takes_no_pods_even_those_that_tolerate_its_mark() -> None:
     bold = shape(500, 500, controller=rs("bold"), tolerations=(Toleration(operator="Exists"),))
     for pods in (waiting(HALF), waiting(bold)):
-        plan = planned(cluster(managed("ng1", doomed("n1"), node("n2", holds=[waiting(WHOLE, name="db")])), pending=[pods]))
-        assert plan.increases == (Increase("ng1", 2, 3, 10),)
+        for leaving in (doomed("n1"), interrupted(node("n1"), managed=True)):
+            plan = planned(cluster(managed("ng1", leaving, node("n2", holds=[waiting(WHOLE, name="db")])), pending=[pods]))
+            assert plan.increases == (Increase("ng1", 2, 3, 10),)
+
+
+def test_a_pod_that_ends_already_is_waited_for_in_the_shape_of_its_successor_only() -> None:
+    ending = PodSet(msgspec.structs.replace(HALF, terminating=True), (PodRef("old", "uid-old", NOW - 3600, deletion=NOW + 20),))
+    plan = planned(cluster(managed("ng1", doomed("n1", ending), node("n2", holds=[waiting(HALF, name="own")]), maximum=2)))
+    assert (plan.pods, plan.answers) == ((), {"n1": Answer("room")})
 
 
 def test_a_node_at_risk_takes_no_new_pods_and_keeps_its_own() -> None:
@@ -238,6 +245,16 @@ def test_nodes_at_risk_are_removed_first() -> None:
     assert [removal.node for removal in planned(unmarked, memory).removals] == ["n1"]
 
 
+def test_where_only_one_of_two_nodes_can_be_emptied_it_is_the_one_at_risk() -> None:
+    part = shape(400, 400, controller=rs("web"))
+    full = node("n3", holds=[waiting(part, name="n3"), waiting(shape(200, 200), name="bare")])
+    found = cluster(
+        managed("ng1", node("n1", holds=[waiting(part)]), at_risk("n2", waiting(part, name="x")), full),
+        workloads={("ReplicaSet", "default", "web"): 9},
+    )
+    assert [name for name, reason in reasons(planned(found)).items() if reason is Unremovable.NOT_UNNEEDED_LONG_ENOUGH] == ["n2"]
+
+
 def _without_mark(before: Node) -> Node:
     return msgspec.structs.replace(before, annotations={}, taints=())
 
@@ -384,8 +401,9 @@ def test_a_template_never_copies_the_mark(source: Node) -> None:
     assert all(item.taints == () for item in memory.templates.values())
 
 
-def test_a_doomed_node_is_not_remembered_as_a_good_one() -> None:
-    _, memory = templates(cluster(managed("ng1", doomed("n1"))), Memory(), options(), NOW)
+@pytest.mark.parametrize("source", [doomed("n1"), interrupted(node("n1"), managed=True)])
+def test_a_doomed_node_is_not_remembered_as_a_good_one(source: Node) -> None:
+    _, memory = templates(cluster(managed("ng1", source)), Memory(), options(), NOW)
     assert memory.templates == {}
 
 

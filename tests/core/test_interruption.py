@@ -237,6 +237,11 @@ def test_a_warning_keeps_the_hook_that_waits() -> None:
     assert record(after(happening(Kind.LIFECYCLE), SPOT)).hook == record(after(SPOT, happening(Kind.LIFECYCLE))).hook == HOOK
 
 
+def test_of_two_hooks_the_same_is_completed_in_whatever_order_they_were_told_of() -> None:
+    first, second = (happening(Kind.LIFECYCLE, event=name, hook=Hook("workers", name, "t")) for name in ("a", "b"))
+    assert record(after(first, second)).hook == record(after(second, first)).hook == Hook("workers", "a", "t")
+
+
 def test_events_without_an_id_of_different_kinds_are_different() -> None:
     first, second = (msgspec.structs.replace(event, id="") for event in (REBALANCE, SPOT))
     assert is_doomed(after(first, second))
@@ -280,8 +285,9 @@ _events = st.lists(
 def test_any_order_and_repetition_of_events_ends_in_the_same_record(events: list[InstanceEvent], data: st.DataObject) -> None:
     once = record(after(*events))
     again = data.draw(st.lists(st.sampled_from(events), max_size=4).flatmap(lambda more: st.permutations([*events, *more])))
-    other = record(after(*again))
-    assert (other.drains, other.kind, other.deadline, other.hook) == (once.drains, once.kind, once.deadline, once.hook)
+    for order in (again, events[::-1]):
+        other = record(after(*order))
+        assert (other.drains, other.kind, other.deadline, other.hook) == (once.drains, once.kind, once.deadline, once.hook)
 
 
 @settings(max_examples=200, derandomize=True, deadline=None)
