@@ -1,4 +1,6 @@
-"""User data of nodes that no managed node group starts: nodeadm's NodeConfig in a MIME part, as Amazon Linux 2023 wants it.
+"""User data of nodes: nodeadm's NodeConfig in a MIME part, as Amazon Linux 2023 wants it, or Bottlerocket's settings in TOML.
+
+Nodes that no managed node group starts need all of it. To those of a managed one EKS adds how to join; ours says what else they shall do.
 
 Pure. Nobody checks this text before an instance boots, and a kubelet that refuses a flag ends with a node that never joins. Hence the
 checks here. Sources: the NodeConfig API (node.eks.aws/v1alpha1) of https://awslabs.github.io/amazon-eks-ami/nodeadm/, kubelet's rules for
@@ -36,6 +38,21 @@ class Endpoint:
 
 def user_data(endpoint: Endpoint, labels: Mapping[str, str], taints: Sequence[NodeTaint]) -> str:
     """Base64 of the user data with which an instance joins the cluster, as a launch template takes it."""
+    return _part(_spec(endpoint, labels, taints))
+
+
+def max_pods_user_data(pods: int, *, bottlerocket: bool) -> str:
+    """Base64 of the user data by which a node of a managed node group takes this many pods, whatever EKS works out for it.
+
+    EKS writes a number of its own into the kubelet's configuration, and which of the two NodeConfigs comes last is not documented. A flag
+    of the kubelet goes before its configuration in any case. nodeadm reserves memory by the configured number, so it is there too.
+    """
+    if bottlerocket:
+        return _encoded(f"[settings.kubernetes]\nmax-pods = {pods}\n")
+    return _part({"kubelet": {"config": {"maxPods": pods}, "flags": [f"--max-pods={pods}"]}})
+
+
+def _part(spec: dict[str, object]) -> str:
     lines = (
         "MIME-Version: 1.0",
         f'Content-Type: multipart/mixed; boundary="{BOUNDARY}"',
@@ -44,14 +61,18 @@ def user_data(endpoint: Endpoint, labels: Mapping[str, str], taints: Sequence[No
         f"Content-Type: {MEDIA_TYPE}",
         "",
         # JSON is YAML too, and has one way of quoting.
-        json.dumps(_node_config(endpoint, labels, taints), indent=2),
+        json.dumps({"apiVersion": "node.eks.aws/v1alpha1", "kind": "NodeConfig", "spec": spec}, indent=2),
         f"--{BOUNDARY}--",
         "",
     )
-    return base64.b64encode("\n".join(lines).encode()).decode()
+    return _encoded("\n".join(lines))
 
 
-def _node_config(endpoint: Endpoint, labels: Mapping[str, str], taints: Sequence[NodeTaint]) -> dict[str, object]:
+def _encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def _spec(endpoint: Endpoint, labels: Mapping[str, str], taints: Sequence[NodeTaint]) -> dict[str, object]:
     cluster = {
         "name": endpoint.cluster,
         "apiServerEndpoint": endpoint.url,
@@ -60,7 +81,7 @@ def _node_config(endpoint: Endpoint, labels: Mapping[str, str], taints: Sequence
     }
     flags = _flags(labels, taints)
     kubelet = {"kubelet": {"flags": flags}} if flags else {}
-    return {"apiVersion": "node.eks.aws/v1alpha1", "kind": "NodeConfig", "spec": {"cluster": cluster, **kubelet}}
+    return {"cluster": cluster, **kubelet}
 
 
 def _flags(labels: Mapping[str, str], taints: Sequence[NodeTaint]) -> list[str]:
