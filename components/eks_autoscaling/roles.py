@@ -11,7 +11,7 @@ import pulumi_aws as aws
 def with_managed_policies(
     parent: pulumi.Resource,
     name: str,
-    trust: dict[str, Any],
+    trust: dict[str, Any] | pulumi.Output[dict[str, Any]],
     policy_names: Sequence[str],
     tags: Mapping[str, pulumi.Input[str]],
 ) -> tuple[aws.iam.Role, list[aws.iam.RolePolicyAttachment]]:
@@ -20,7 +20,8 @@ def with_managed_policies(
     ``policy_names`` are names of AWS managed policies without path, such as ``AmazonEKSClusterPolicy``.
     """
     options = pulumi.ResourceOptions(parent=parent)
-    role = aws.iam.Role(name, assume_role_policy=json.dumps(trust), tags=dict(tags), opts=options)
+    document = json.dumps(trust) if isinstance(trust, dict) else trust.apply(json.dumps)
+    role = aws.iam.Role(name, assume_role_policy=document, tags=dict(tags), opts=options)
     partition = aws.get_partition_output(opts=pulumi.InvokeOptions(parent=parent)).partition
     attachments = [
         aws.iam.RolePolicyAttachment(
