@@ -16,6 +16,13 @@ _PREVIEWED = {
     "kubernetesNetworkConfig": {"ipFamily": "ipv4", "serviceIpv4Cidr": "172.20.0.0/16"},
     "resourcesVpcConfig": {"clusterSecurityGroupId": "sg-previewed"},
 }
+_PREVIEWED_SUBNET = {"cidrBlock": "10.0.0.0/19", "availabilityZone": "us-east-1a", "mapPublicIpOnLaunch": False}
+# Subnets that a preview finds to be different.
+_SUBNETS: dict[str, dict[str, Any]] = {
+    "subnet-small": {"cidrBlock": "10.0.0.0/25"},
+    "subnet-public": {"mapPublicIpOnLaunch": True},
+    "subnet-in-b": {"availabilityZone": "us-east-1b"},
+}
 
 
 def look_up(token: str, args: Mapping[str, Any], world: AwsWorld | None) -> dict[str, Any] | None:
@@ -24,6 +31,8 @@ def look_up(token: str, args: Mapping[str, Any], world: AwsWorld | None) -> dict
         return _cluster(args["name"], world)
     if token == "aws:ssm/getParameter:getParameter":
         return _parameter(args["name"], world)
+    if token == "aws:ec2/getSubnet:getSubnet":
+        return _subnet(args["id"], world)
     return None
 
 
@@ -38,6 +47,14 @@ def _cluster(name: str, world: AwsWorld | None) -> dict[str, Any]:
         "kubernetesNetworkConfigs": [found["kubernetesNetworkConfig"]],
         "vpcConfig": found["resourcesVpcConfig"],
     }
+
+
+def _subnet(identifier: str, world: AwsWorld | None) -> dict[str, Any]:
+    if world is None:
+        return {"id": identifier, **_PREVIEWED_SUBNET, **_SUBNETS.get(identifier, {})}
+    found = world.client("ec2").describe_subnets(SubnetIds=[identifier])["Subnets"][0]
+    public = found["MapPublicIpOnLaunch"]
+    return {"id": identifier, "cidrBlock": found["CidrBlock"], "availabilityZone": found["AvailabilityZone"], "mapPublicIpOnLaunch": public}
 
 
 def _parameter(name: str, world: AwsWorld | None) -> dict[str, Any]:

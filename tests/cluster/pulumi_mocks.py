@@ -48,14 +48,17 @@ class UnsupportedResource(Exception):
 
 @dataclass(frozen=True)
 class Options:
-    """What a program asked of the engine for one resource; ``depends_on`` and ``parent`` are URNs."""
+    """What a program asked of the engine for one resource; ``depends_on`` and ``parent`` are URNs.
+
+    ``delete_before_replace`` is None where the program leaves it to the provider.
+    """
 
     ignore_changes: tuple[str, ...]
     replace_on_changes: tuple[str, ...]
     depends_on: tuple[str, ...]
     parent: str
     protect: bool
-    delete_before_replace: bool
+    delete_before_replace: bool | None
     provider: str
 
 
@@ -195,7 +198,7 @@ def _options(request: Any) -> Options:
         depends_on=tuple(request.dependencies),
         parent=request.parent,
         protect=request.protect,
-        delete_before_replace=request.deleteBeforeReplace,
+        delete_before_replace=request.deleteBeforeReplace if request.deleteBeforeReplaceDefined else None,
         provider=request.provider,
     )
 
