@@ -8,6 +8,7 @@ from eks_autoscaling.access_entries import AccessEntry, AccessPolicy
 from eks_autoscaling.autoscaler import Autoscaler, AutoscalerArgs
 from eks_autoscaling.cluster import Cluster, ClusterRef
 from eks_autoscaling.cluster_arguments import ClusterArgs
+from eks_autoscaling.fargate_profile import FargateProfile, FargateProfileArgs, FargateSelector
 from eks_autoscaling.misuse import ArgumentError
 from eks_autoscaling.node_group import NodeGroupArgs, OnDemandNodeGroup, SpotNodeGroup, Taint
 from eks_autoscaling.overprovisioning import Overprovisioning, OverprovisioningArgs, Toleration
@@ -25,6 +26,9 @@ __all__ = [
     "Cluster",
     "ClusterArgs",
     "ClusterRef",
+    "FargateProfile",
+    "FargateProfileArgs",
+    "FargateSelector",
     "NodeGroupArgs",
     "OnDemandNodeGroup",
     "Overprovisioning",

@@ -1,4 +1,4 @@
-"""Which AWS calls create what a self-managed node group declares: its Auto Scaling group, lifecycle hook and instance profile."""
+"""Which AWS calls create a Fargate profile, and a self-managed node group: Auto Scaling group, lifecycle hook and instance profile."""
 
 from typing import Any
 
@@ -20,6 +20,11 @@ def _group_outputs(_: dict[str, Any], inputs: Inputs) -> Created:
     name = inputs["name"]
     arn = f"arn:aws:autoscaling:us-east-1:123456789012:autoScalingGroup:00000000-0000-0000-0000-000000000000:autoScalingGroupName/{name}"
     return name, {"arn": arn}
+
+
+def _profile_outputs(answer: dict[str, Any], inputs: Inputs) -> Created:
+    profile = answer["fargateProfile"]
+    return f"{inputs['clusterName']}:{inputs['fargateProfileName']}", {"arn": profile["fargateProfileArn"]}
 
 
 def _put_role_in(world: AwsWorld, answer: dict[str, Any], inputs: Inputs) -> None:
@@ -54,5 +59,13 @@ GROUP_ROWS = (
         renames={"name": "instanceProfileName"},
         after=frozenset({"role"}),
         follow=_put_role_in,
+    ),
+    Row(
+        "aws:eks/fargateProfile:FargateProfile",
+        "eks",
+        "CreateFargateProfile",
+        _profile_outputs,
+        name="fargateProfileName",
+        renames={"subnetIds": "subnets"},
     ),
 )
