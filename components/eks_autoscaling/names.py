@@ -27,6 +27,8 @@ AUTONAME_SUFFIX = 8
 
 RESERVED_LABEL_PREFIXES = ("eks.amazonaws.com/", "kubernetes.io/", "k8s.io/")
 CAPACITY_TYPE_LABEL = "eks.amazonaws.com/capacityType"
+# Pods ask for a zone by the first; volumes of the EBS CSI driver are bound by the second.
+ZONE_LABELS = ("topology.kubernetes.io/zone", "topology.ebs.csi.aws.com/zone")
 
 _CLUSTER_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")
 _NODE_GROUP_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,62}")
