@@ -16,6 +16,7 @@ import pulumi_aws as aws
 
 from eks_autoscaling import names, workload_policies
 from eks_autoscaling.cluster import IAM_ROLE_NAME_LIMIT, ClusterRef
+from eks_autoscaling.json_documents import json_text
 from eks_autoscaling.misuse import ArgumentError
 
 IDENTITIES = ("IRSA", "POD_IDENTITY")
@@ -79,7 +80,7 @@ class ServiceAccountRole(pulumi.ComponentResource):
             for short, arn in args.get("managed_policies", {}).items()
         ]
         written = [
-            aws.iam.RolePolicy(f"{self._name}-{short}", role=role.name, policy=pulumi.Output.json_dumps(document), opts=self._child)
+            aws.iam.RolePolicy(f"{self._name}-{short}", role=role.name, policy=json_text(document), opts=self._child)
             for short, document in args.get("policy_documents", {}).items()
         ]
         return [*attached, *written]
