@@ -108,10 +108,10 @@ def deploy(program: Program, config: Mapping[str, Any], world: AwsWorld, apply: 
 
 def preview(program: Program, config: Mapping[str, Any]) -> Deployment:
     """Run ``program`` as a preview would: nothing is created, ids and outputs of resources are unknown."""
-    return _run(program, config, _Nothing(), unknown=True)
+    return _run(program, config, Nothing(), unknown=True)
 
 
-class _Nothing(mocks.Mocks):
+class Nothing(mocks.Mocks):
     """Creates nothing, which leaves every output unknown in a preview."""
 
     manifests: tuple[dict[str, Any], ...] = ()
@@ -162,7 +162,7 @@ class _Creation(mocks.Mocks):
         return "/".join(filter(None, (metadata.get("namespace"), metadata["name"]))), manifest
 
 
-class _Recorder(mocks.MockMonitor):
+class Recorder(mocks.MockMonitor):
     """Pulumi's mock monitor, with a memory for options and stack outputs."""
 
     def __init__(self, creation: mocks.Mocks, deployment: Deployment) -> None:
@@ -205,7 +205,7 @@ def _options(request: Any) -> Options:
 
 def _run(program: Program, config: Mapping[str, Any], creation: Any, *, unknown: bool) -> Deployment:
     deployment = Deployment()
-    recorder = _Recorder(creation, deployment)
+    recorder = Recorder(creation, deployment)
     texts = {f"{PROJECT}:{key}": value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
     # Pulumi keeps its state in context variables and an event loop: a thread of its own starts with neither.
     with ThreadPoolExecutor(1, "pulumi") as thread, _own_modules(program):
@@ -215,6 +215,14 @@ def _run(program: Program, config: Mapping[str, Any], creation: Any, *, unknown:
 
 
 def _run_program(program: Program, recorder: mocks.MockMonitor, config: dict[str, str], unknown: bool) -> None:
+    use_monitor(recorder, unknown=unknown)
+    pulumi.runtime.set_all_config(config)
+    with _event_loop() as loop:
+        loop.run_until_complete(run_in_stack(lambda: _execute(program)))
+
+
+def use_monitor(recorder: mocks.MockMonitor, *, unknown: bool) -> None:
+    """Let the SDK, as far as it runs in this thread, talk to ``recorder``."""
     settings = mocks.MockSettings(  # type: ignore[no-untyped-call]
         monitor=recorder,
         monitor_features=set(recorder.GetDeploymentInfo(None).supportedFeatures),  # type: ignore[no-untyped-call]
@@ -226,9 +234,6 @@ def _run_program(program: Program, recorder: mocks.MockMonitor, config: dict[str
         callbacks=None,
     )
     configure(settings)
-    pulumi.runtime.set_all_config(config)
-    with _event_loop() as loop:
-        loop.run_until_complete(run_in_stack(lambda: _execute(program)))
 
 
 def _execute(program: Program) -> None:
@@ -242,8 +247,8 @@ def _execute(program: Program) -> None:
 def _event_loop() -> Iterator[asyncio.AbstractEventLoop]:
     """A loop for the program, with worker threads that have loops too: Pulumi's mocks would make them and never close them."""
     loops: list[asyncio.AbstractEventLoop] = []
-    loop = _new_loop(loops)
-    loop.set_default_executor(ThreadPoolExecutor(8, "pulumi-call", _new_loop, (loops,)))
+    loop = new_loop(loops)
+    loop.set_default_executor(ThreadPoolExecutor(8, "pulumi-call", new_loop, (loops,)))
     try:
         yield loop
     finally:
@@ -258,7 +263,8 @@ def _event_loop() -> Iterator[asyncio.AbstractEventLoop]:
             made.close()
 
 
-def _new_loop(loops: list[asyncio.AbstractEventLoop]) -> asyncio.AbstractEventLoop:
+def new_loop(loops: list[asyncio.AbstractEventLoop]) -> asyncio.AbstractEventLoop:
+    """A loop for this thread, noted in ``loops`` for whoever closes it."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     loops.append(loop)
