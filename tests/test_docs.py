@@ -132,7 +132,10 @@ def test_the_minimal_stack_can_be_previewed() -> None:
     role = "arn:aws:iam::123456789012:role/team"
     declared = preview(MINIMAL, {"subnetIds": ["subnet-1", "subnet-2"], "adminRoleArn": role})
     assert [len(declared.of_type(f"aws:{kind}")) for kind in ("eks/cluster:Cluster", "eks/nodeGroup:NodeGroup")] == [1, 2]
-    assert declared.one("aws:lambda/function:Function", "autoscaler-scan").inputs["environment"]["variables"]["AUTOSCALER_EXPANDER"] == "least-waste"
+    assert (
+        declared.one("aws:lambda/function:Function", "autoscaler-scan").inputs["environment"]["variables"]["AUTOSCALER_EXPANDER"]
+        == "least-waste"
+    )
     assert len([resource for resource in declared.resources if resource.type.startswith("kubernetes:rbac")]) == 6
 
 

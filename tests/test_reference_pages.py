@@ -21,7 +21,7 @@ from lambda_autoscaler.edge import snapshot, telemetry
 from lambda_autoscaler.edge.memory import RECORD_KEY
 from lambda_autoscaler.settings import ALIASES, MEANINGLESS, UNSUPPORTED
 from tests.conformance.test_recorded_decisions import FOLDERS
-from tests.documents import ROOT, blocks, codes, headings, rows, same_as_written, section
+from tests.documents import ROOT, codes, headings, rows, same_as_written, section
 
 README = ROOT / "README.md"
 COMPATIBILITY = ROOT / "docs" / "compatibility.md"

@@ -101,9 +101,10 @@ class Overprovisioning(pulumi.ComponentResource):
             description=priority_class["description"],
             opts=pulumi.ResourceOptions(parent=self, provider=provider),
         )
+        metadata: Any = {**deployment["metadata"], "annotations": {_SKIP_AWAIT: "true"}}
         kubernetes.apps.v1.Deployment(
             f"{name}-placeholders",
-            metadata={**deployment["metadata"], "annotations": {_SKIP_AWAIT: "true"}},
+            metadata=metadata,
             spec=deployment["spec"],
             # The API server refuses pods of a class that it does not know.
             opts=pulumi.ResourceOptions(parent=self, provider=provider, depends_on=[made]),

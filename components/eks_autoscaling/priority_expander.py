@@ -45,7 +45,7 @@ class PriorityExpander(pulumi.ComponentResource):
     def __init__(self, name: str, args: PriorityExpanderArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Raises ArgumentError for a table that the autoscaler could not use."""
         super().__init__("eks-autoscaling:index:PriorityExpander", name, None, opts)
-        manifest = {
+        manifest: dict[str, Any] = {
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {

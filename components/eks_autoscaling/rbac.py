@@ -102,8 +102,8 @@ def _binding(role_kind: str, metadata: dict[str, str]) -> Manifest:
 def flow_control(groups: list[str]) -> list[Manifest]:
     """API Priority and Fairness for the functions' ``groups``: a priority level of their own and the schema that leads to it.
 
-    A caller from IAM is a plain user to the API server and would share the smallest level with every human. Seats of its own keep a scan from
-    being refused (429) while others list much, and others from waiting for a scan. Source: Kubernetes, API Priority and Fairness.
+    A caller from IAM is a plain user to the API server and would share the smallest level with every human. Seats of its own keep a scan
+    from being refused (429) while others list much, and others from waiting for a scan. Source: Kubernetes, API Priority and Fairness.
     """
     subjects = [{"kind": "Group", "group": {"name": group}} for group in groups]
     everything = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "clusterScope": True, "namespaces": ["*"]}

@@ -14,9 +14,10 @@ def main(nodes: int, warned: int) -> None:
     """Live through the storm and print what it came to."""
     began = time.perf_counter()
     storm = weathered(nodes, warned)
-    print(
-        f"{storm.warned:,} warnings at once on {nodes:,} nodes, {storm.pods:,} pods to move ({time.perf_counter() - began:.0f} s to simulate)"
-    )
+
+    took = time.perf_counter() - began
+    print(f"{storm.warned:,} warnings at once on {nodes:,} nodes, {storm.pods:,} pods to move ({took:.0f} s to simulate)")
+
     print(f"last node marked after {storm.slowest_mark:.0f} s, last one empty after {storm.last_empty:.0f} s of 120")
     print(f"instances handed back before their end: {storm.given_back:,}; pods lost: {storm.lost}; messages given up: {storm.dead}")
     print(f"{storm.running:,} pods run at the end, desired capacity {storm.desired:,}")

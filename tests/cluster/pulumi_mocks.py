@@ -30,6 +30,7 @@ from tests.cluster.pulumi_event_rows import EVENT_ROWS
 from tests.cluster.pulumi_function import create_function
 from tests.cluster.pulumi_group_rows import GROUP_ROWS
 from tests.cluster.pulumi_lookups import look_up
+from tests.cluster.pulumi_network_rows import NETWORK_ROWS
 from tests.cluster.pulumi_rows import ROWS, Created, Handler, Inputs
 from tests.cluster.pulumi_values import plain
 
@@ -132,7 +133,7 @@ class _Creation(mocks.Mocks):
         self._world = world
         self._apply = apply
         self._lock = threading.Lock()
-        self._handlers: dict[str, Handler] = {row.token: row for row in (*ROWS, *GROUP_ROWS, *EVENT_ROWS)}
+        self._handlers: dict[str, Handler] = {row.token: row for row in (*ROWS, *GROUP_ROWS, *EVENT_ROWS, *NETWORK_ROWS)}
         self._handlers["aws:lambda/function:Function"] = create_function
         self.manifests: list[dict[str, Any]] = []
 

@@ -1,4 +1,4 @@
-"""Which AWS calls create what the autoscaler declares around its functions: the dashboard, and security groups with their rules."""
+"""Which AWS calls create what the autoscaler declares around its functions: alarms, the dashboard, and security groups with their rules."""
 
 from typing import Any
 
@@ -19,7 +19,21 @@ def _rule_made(answer: dict[str, Any], _: Inputs) -> Created:
     return answer["SecurityGroupRules"][0]["SecurityGroupRuleId"], {}
 
 
+def _alarm(inputs: Inputs) -> Inputs:
+    dimensions = [{"name": name, "value": value} for name, value in inputs["dimensions"].items()]
+    return {**inputs, "dimensions": dimensions}
+
+
 NETWORK_ROWS = (
+    Row(
+        "aws:cloudwatch/metricAlarm:MetricAlarm",
+        "cloudwatch",
+        "PutMetricAlarm",
+        lambda _, inputs: (inputs["name"], {"arn": f"arn:aws:cloudwatch:us-east-1:123456789012:alarm:{inputs['name']}"}),
+        name="name",
+        renames={"name": "alarmName"},
+        shaped=_alarm,
+    ),
     Row(
         "aws:cloudwatch/dashboard:Dashboard",
         "cloudwatch",

@@ -46,7 +46,7 @@ def _sizes(cluster: DeclaredCluster) -> dict[str, int]:
 
 def _placeholder(cluster: DeclaredCluster) -> tuple[str, str]:
     """Where the only placeholder is (no node: empty), and in which phase."""
-    (pod,) = [pod for pod in cluster.admin.list(Pod, namespace=NAMESPACE, labels=PLACEHOLDERS) if _is_kept(pod)]
+    (pod,) = [pod for pod in cluster.admin.list(Pod, namespace=NAMESPACE, labels={**PLACEHOLDERS}) if _is_kept(pod)]
     assert pod.spec is not None
     assert pod.status is not None
     return pod.spec.nodeName or "", str(pod.status.phase)

@@ -1,6 +1,5 @@
 """Instance types of one group must be alike."""
 
-
 import pytest
 
 from eks_autoscaling import shapes
