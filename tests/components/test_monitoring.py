@@ -75,9 +75,9 @@ def test_panels_stand_three_a_row_and_do_not_overlap() -> None:
 
 
 @pytest.fixture(scope="module")
-def account() -> Any:
-    with AwsWorld() as world:
-        yield world
+def account(tutorial_world: AwsWorld) -> AwsWorld:
+    """The one account of the tests; the stand-in for AWS is one to a process."""
+    return tutorial_world
 
 
 @pytest.fixture(scope="module")
