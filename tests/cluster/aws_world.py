@@ -25,6 +25,7 @@ from tests.cluster.aws_guard import Guard
 from tests.cluster.aws_protocol import Parsed
 from tests.cluster.aws_shim import Answer, Call, Shim
 from tests.cluster.eks_access import EksAccess, utc_now
+from tests.cluster.eks_add_ons import EksAddOns
 from tests.cluster.eks_clusters import EksClusters
 from tests.cluster.eks_node_groups import EksNodeGroups
 from tests.cluster.event_source_mappings import EventSourceMappings
@@ -51,6 +52,7 @@ class AwsWorld:
         self._capacity = GroupCapacity(self._moto, clock)
         self._clusters = EksClusters(self._moto)
         self._access = EksAccess(self._moto, self._authentication_mode, clock)
+        self._add_ons = EksAddOns(self._authentication_mode, self._access, clock)
         self._node_groups = EksNodeGroups(self._moto, self._capacity, self._access)
 
     def __enter__(self) -> Self:
@@ -182,7 +184,7 @@ class AwsWorld:
         return mode
 
     def _parts(self) -> tuple[Any, ...]:
-        parts = (self._principals, self._capacity, self._clusters, self._access, self._node_groups)
+        parts = (self._principals, self._capacity, self._clusters, self._access, self._add_ons, self._node_groups)
         return (*parts, self._queues, self._mappings)
 
     def _answers(self) -> dict[tuple[str, str], Answer]:
@@ -190,6 +192,7 @@ class AwsWorld:
             ("autoscaling", self._capacity.answers),
             ("eks", self._clusters.answers),
             ("eks", self._access.answers),
+            ("eks", self._add_ons.answers),
             ("eks", self._node_groups.answers),
             ("lambda", self._mappings.answers),
             ("sqs", self._queues.answers),

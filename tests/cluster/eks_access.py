@@ -1,4 +1,4 @@
-"""Access entries and their policies, add-ons and Pod Identity associations of EKS, none of which moto has.
+"""Access entries and their policies, and Pod Identity associations of EKS, none of which moto has.
 
 Rules: https://docs.aws.amazon.com/eks/latest/userguide/access-entries.html
 """
@@ -22,7 +22,7 @@ Params = dict[str, Any]
 
 
 class EksAccess:
-    """Answers the EKS operations on access entries, add-ons and Pod Identity associations.
+    """Answers the EKS operations on access entries and Pod Identity associations.
 
     ``moto`` gives clients that reach moto unguarded; ``authentication_mode`` tells that of a cluster, and raises
     botocore's ClientError when there is no such cluster.
@@ -43,10 +43,6 @@ class EksAccess:
             "AssociateAccessPolicy": self._associate,
             "DisassociateAccessPolicy": self._disassociate,
             "ListAssociatedAccessPolicies": self._list_associated,
-            "CreateAddon": self._create_addon,
-            "DescribeAddon": lambda params: {"addon": self._addon(params)},
-            "ListAddons": lambda params: {"addons": [name for cluster, name in self._addons if cluster == params["clusterName"]]},
-            "DeleteAddon": self._delete_addon,
             "CreatePodIdentityAssociation": self._create_association,
             "DescribePodIdentityAssociation": lambda params: {"association": self._association(params)},
             "ListPodIdentityAssociations": self._list_associations,
@@ -54,11 +50,10 @@ class EksAccess:
         }
 
     def forget(self) -> None:
-        """Drop every entry, add-on and association."""
+        """Drop every entry and association."""
         with self._lock:
             self._entries: dict[tuple[str, str], Params] = {}
             self._policies: dict[tuple[str, str], dict[str, Params]] = {}
-            self._addons: dict[tuple[str, str], Params] = {}
             self._associations: dict[str, Params] = {}
 
     def admit_nodes(self, cluster: str, role_arn: str) -> None:
@@ -147,8 +142,8 @@ class EksAccess:
 
     def _associate(self, params: Params) -> Params:
         entry = self._entry(params)
-        if entry["type"] != "STANDARD":
-            raise AwsError("InvalidParameterException", "Access policies can only be associated with entries of type STANDARD")
+        if entry["type"] not in ("STANDARD", "EC2"):
+            raise AwsError("InvalidParameterException", "Access policies can only be associated with entries of type STANDARD or EC2")
         now = self._clock()
         associated = {"policyArn": params["policyArn"], "accessScope": params["accessScope"], "associatedAt": now, "modifiedAt": now}
         self._policies[params["clusterName"], params["principalArn"]][params["policyArn"]] = associated
@@ -163,26 +158,6 @@ class EksAccess:
         self._entry(params)
         key = (params["clusterName"], params["principalArn"])
         return {"clusterName": key[0], "principalArn": key[1], "associatedAccessPolicies": list(self._policies[key].values())}
-
-    def _create_addon(self, params: Params) -> Params:
-        self._mode(params["clusterName"])
-        key = (params["clusterName"], params["addonName"])
-        if key in self._addons:
-            raise AwsError("ResourceInUseException", "Addon already exists.", 409)
-        arn = f"arn:aws:eks:us-east-1:{ACCOUNT}:addon/{key[0]}/{key[1]}/{uuid.uuid4()}"
-        self._addons[key] = {**params, "addonArn": arn, "status": "ACTIVE", "createdAt": self._clock()}
-        return {"addon": self._addons[key]}
-
-    def _addon(self, params: Params) -> Params:
-        addon = self._addons.get((params["clusterName"], params["addonName"]))
-        if addon is None:
-            raise AwsError("ResourceNotFoundException", f"No addon: {params['addonName']} found in cluster: {params['clusterName']}", 404)
-        return addon
-
-    def _delete_addon(self, params: Params) -> Params:
-        addon = self._addon(params)
-        del self._addons[params["clusterName"], params["addonName"]]
-        return {"addon": addon}
 
     def _create_association(self, params: Params) -> Params:
         self._mode(params["clusterName"])

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.cluster.aws_world import AwsWorld
+from tests.cluster.eks_add_ons import version_of
 
 # One of the images that moto knows; it has no parameters of EKS.
 IMAGE = "ami-12c6146b"
@@ -33,6 +34,9 @@ def look_up(token: str, args: Mapping[str, Any], world: AwsWorld | None) -> dict
         return _parameter(args["name"], world)
     if token == "aws:ec2/getSubnet:getSubnet":
         return _subnet(args["id"], world)
+    if token == "aws:eks/getAddonVersion:getAddonVersion":
+        version = version_of(args["addonName"], most_recent=args.get("mostRecent", False))
+        return {"id": args["addonName"], **args, "version": version}
     return None
 
 

@@ -26,6 +26,7 @@ from pulumi.runtime.stack import run_in_stack
 
 from tests.cluster.aws_world import AwsWorld
 from tests.cluster.principals import ACCOUNT
+from tests.cluster.pulumi_add_on_rows import ADD_ON_ROWS
 from tests.cluster.pulumi_event_rows import EVENT_ROWS
 from tests.cluster.pulumi_function import create_function
 from tests.cluster.pulumi_group_rows import GROUP_ROWS
@@ -133,7 +134,7 @@ class _Creation(mocks.Mocks):
         self._world = world
         self._apply = apply
         self._lock = threading.Lock()
-        self._handlers: dict[str, Handler] = {row.token: row for row in (*ROWS, *GROUP_ROWS, *EVENT_ROWS, *NETWORK_ROWS)}
+        self._handlers: dict[str, Handler] = {row.token: row for row in (*ROWS, *ADD_ON_ROWS, *GROUP_ROWS, *EVENT_ROWS, *NETWORK_ROWS)}
         self._handlers["aws:lambda/function:Function"] = create_function
         self.manifests: list[dict[str, Any]] = []
 
