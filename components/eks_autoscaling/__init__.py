@@ -5,21 +5,30 @@ host serves every component class that it finds in this module to programs in ot
 """
 
 from eks_autoscaling.access_entries import AccessEntry, AccessPolicy
+from eks_autoscaling.add_on import AddOn, AddOnArgs
+from eks_autoscaling.add_ons import AddOns, AddOnsArgs
 from eks_autoscaling.autoscaler import Autoscaler, AutoscalerArgs
 from eks_autoscaling.cluster import Cluster, ClusterRef
 from eks_autoscaling.cluster_arguments import ClusterArgs
 from eks_autoscaling.fargate_profile import FargateProfile, FargateProfileArgs, FargateSelector
 from eks_autoscaling.misuse import ArgumentError
+from eks_autoscaling.node_add_ons import NodeAddOns, NodeAddOnsArgs
 from eks_autoscaling.node_group import NodeGroupArgs, OnDemandNodeGroup, SpotNodeGroup, Taint
 from eks_autoscaling.overprovisioning import Overprovisioning, OverprovisioningArgs, Toleration
 from eks_autoscaling.priority_expander import PriorityExpander, PriorityExpanderArgs
 from eks_autoscaling.self_managed_arguments import SelfManagedNodeGroupArgs
 from eks_autoscaling.self_managed_node_group import SelfManagedNodeGroup
 from eks_autoscaling.service_account_role import ServiceAccountRole, ServiceAccountRoleArgs
+from eks_autoscaling.vpc_cni import VpcCni, VpcCniArgs
+from eks_autoscaling.vpc_cni_settings import PodSubnet, VpcCniSettings
 
 __all__ = [
     "AccessEntry",
     "AccessPolicy",
+    "AddOn",
+    "AddOnArgs",
+    "AddOns",
+    "AddOnsArgs",
     "ArgumentError",
     "Autoscaler",
     "AutoscalerArgs",
@@ -29,10 +38,13 @@ __all__ = [
     "FargateProfile",
     "FargateProfileArgs",
     "FargateSelector",
+    "NodeAddOns",
+    "NodeAddOnsArgs",
     "NodeGroupArgs",
     "OnDemandNodeGroup",
     "Overprovisioning",
     "OverprovisioningArgs",
+    "PodSubnet",
     "PriorityExpander",
     "PriorityExpanderArgs",
     "SelfManagedNodeGroup",
@@ -42,4 +54,7 @@ __all__ = [
     "SpotNodeGroup",
     "Taint",
     "Toleration",
+    "VpcCni",
+    "VpcCniArgs",
+    "VpcCniSettings",
 ]

@@ -22,6 +22,8 @@ _CLUSTER_AUTOSCALER_READS = (
     "ec2:GetInstanceTypesFromInstanceRequirements",
 )
 _CLUSTER_AUTOSCALER_WRITES = ("autoscaling:SetDesiredCapacity", "autoscaling:TerminateInstanceInAutoScalingGroup")
+# No Describe call of EC2 accepts a resource.
+_CNI_READS = ("ec2:DescribeInstances", "ec2:DescribeInstanceTypes", "ec2:DescribeNetworkInterfaces", "ec2:DescribeTags")
 
 
 def irsa_trust(oidc_provider_arn: str, namespace: str, service_account: str) -> Document:
@@ -70,7 +72,40 @@ def ebs_csi(cluster_arn: str) -> str:
     It covers volumes and snapshots that carry the driver's own tag ``ebs.csi.aws.com/cluster=true``; AmazonEBSCSIDriverPolicy
     before it covered all of the account. A volume made elsewhere needs the tag before the driver can attach it.
     """
-    return f"arn:{ClusterArn(cluster_arn).partition}:iam::aws:policy/AmazonEBSCSIDriverPolicyV2"
+    return _managed(cluster_arn, "AmazonEBSCSIDriverPolicyV2")
+
+
+def vpc_cni(cluster_arn: str) -> str:
+    """ARN of the AWS managed policy for the VPC CNI with IPv4 (service account ``kube-system/aws-node``)."""
+    return _managed(cluster_arn, "AmazonEKS_CNI_Policy")
+
+
+def vpc_cni_ipv6(cluster_arn: str) -> Document:
+    """What the VPC CNI with IPv6 may do (service account ``kube-system/aws-node``), for which AWS has no managed policy.
+
+    The CNI sees to the interfaces of its own node, which has no tag that a condition could name.
+    """
+    arn = ClusterArn(cluster_arn)
+    interfaces = [f"arn:{arn.partition}:ec2:{arn.region}:{arn.account}:network-interface/*"]
+    return document(
+        allow("ReadInstancesAndInterfaces", _CNI_READS, ["*"]),
+        allow("GiveInterfacesAddressesAndTags", ["ec2:AssignIpv6Addresses", "ec2:CreateTags"], interfaces),
+    )
+
+
+def cloudwatch_agent(cluster_arn: str) -> str:
+    """ARN of the AWS managed policy for the CloudWatch agent (service account ``amazon-cloudwatch/cloudwatch-agent``)."""
+    return _managed(cluster_arn, "CloudWatchAgentServerPolicy")
+
+
+def put_metrics(namespace: str) -> Document:
+    """Write metrics of one CloudWatch namespace; the action accepts no resource."""
+    put = allow("WriteMetricsOfOneNamespace", ["cloudwatch:PutMetricData"], ["*"])
+    return document({**put, "Condition": {"StringEquals": {"cloudwatch:namespace": namespace}}})
+
+
+def _managed(cluster_arn: str, name: str) -> str:
+    return f"arn:{ClusterArn(cluster_arn).partition}:iam::aws:policy/{name}"
 
 
 def cluster_autoscaler(cluster_arn: str) -> Document:
