@@ -11,7 +11,7 @@ authority.
 import gc
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -35,6 +35,7 @@ from lambda_autoscaler.settings import environment_flags, from_environment, note
 
 SOURCES: Final = ("aws.scheduler", "aws.events")
 DETAIL_TYPE: Final = "Scheduled Event"
+CLUSTER_NAME: Final = "AUTOSCALER_CLUSTER_NAME"
 QUEUE_URL: Final = "INTERRUPTION_QUEUE_URL"
 SCAN_FUNCTION: Final = "SCAN_FUNCTION"
 ATTEMPTS: Final = 3
@@ -43,11 +44,14 @@ logger = Logger()
 
 
 def scan(event: Any, context: Any) -> dict[str, object]:
-    """Scan the cluster that AUTOSCALER_CLUSTER_NAME names; returns the summary of the last scan and the number of scans."""
+    """Scan a cluster that AUTOSCALER_CLUSTER_NAME names; returns the summary of the last scan and the number of scans.
+
+    One function may serve several clusters (names separated by ``;``); the event's detail then says which one to scan.
+    """
     logger.append_keys(function_request_id=context.aws_request_id)
     try:
         _check_event(event)
-        edges, options = _wired()
+        edges, options = _wired(_wanted(event))
         holder = f"{context.function_name}:{context.function_version}/{context.aws_request_id}"
 
         def seconds_left() -> float:
@@ -76,16 +80,44 @@ def interruption(event: Any, context: Any) -> dict[str, Any]:
     from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response  # noqa: PLC0415
 
     logger.append_keys(function_request_id=context.aws_request_id)
-    interrupter = _interrupter(_home(context.invoked_function_arn))
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+    interrupters = _interrupters(_home(context.invoked_function_arn))
     answer = process_partial_response(
-        event=event, record_handler=lambda record: _take(interrupter, record.body), processor=processor, context=context
+        event=event, record_handler=lambda record: _offer(interrupters, record.body), processor=processor, context=context
     )
-    try:
-        interrupter.finish()
-    except AutoscalerError as fault:
-        logger.error(f"no scan was woken, the next one comes within a minute: {fault}")  # noqa: TRY400 - one line
+    for interrupter in interrupters:
+        try:
+            interrupter.finish()
+        except AutoscalerError as fault:
+            logger.error(f"no scan was woken, the next one comes within a minute: {fault}")  # noqa: TRY400 - one line
     return dict(answer)
+
+
+def _interrupters(home: Home) -> list[Interrupter]:
+    """An interrupter for each cluster that the function serves. Raises what is wrong when there is none."""
+    found: list[Interrupter] = []
+    faults: list[AutoscalerError] = []
+    for cluster in _clusters():
+        try:
+            found.append(_interrupter(cluster, home))
+        except AutoscalerError as fault:
+            logger.error(f"cluster {cluster} is not served: {type(fault).__name__}: {fault}")  # noqa: TRY400 - one line
+            faults.append(fault)
+    if not found:
+        raise faults[0]
+    return found
+
+
+def _offer(interrupters: Sequence[Interrupter], body: str) -> None:
+    """Offer a message to every cluster of the function: an instance is a node of one of them at most. A fault of one hinders no other."""
+    faults: list[AutoscalerError] = []
+    for interrupter in interrupters:
+        try:
+            _take(interrupter, body)
+        except AutoscalerError as fault:
+            faults.append(fault)
+    if faults:
+        raise faults[0]
 
 
 def _take(interrupter: Interrupter, body: str) -> None:
@@ -113,18 +145,39 @@ def _home(function_arn: str) -> Home:
 
 
 @cache
-def _interrupter(home: Home) -> Interrupter:
-    """The interrupter of this container. Raises BadInput with all faults of the settings, and the errors of eks:DescribeCluster."""
-    options = from_environment(os.environ)
+def _interrupter(cluster: str, home: Home) -> Interrupter:
+    """The interrupter of a cluster in this container. Raises BadInput with all faults of the settings, or errors of eks:DescribeCluster."""
+    options = from_environment(_environment(cluster))
     for name in (QUEUE_URL, SCAN_FUNCTION):
         if not os.environ.get(name):
             raise BadInput(f"the variable {name} is not set: the interruption function needs it")
     aws = AwsClient(options)
     http = KubeHttp(eks_connection(aws.describe_cluster(), EksToken(aws.client("sts"), options.cluster_name)))
     telemetry = PowertoolsTelemetry(logger, options, os.environ.get("POWERTOOLS_METRICS_NAMESPACE") or DEFAULT_NAMESPACE)
-    messages = QueueMessages(aws.client, os.environ[QUEUE_URL], os.environ[SCAN_FUNCTION], home)
+    messages = QueueMessages(aws.client, os.environ[QUEUE_URL], os.environ[SCAN_FUNCTION], home, cluster if len(_clusters()) > 1 else "")
     edges = InterruptionEdges(KubeClient(http), aws, messages, telemetry, time.time)  # noqa: TID251 - the entry point gives the clock
     return Interrupter(edges, options, home)
+
+
+def _clusters() -> list[str]:
+    """Names of the clusters that the function serves."""
+    return [name.strip() for name in os.environ.get(CLUSTER_NAME, "").split(";") if name.strip()] or [""]
+
+
+def _wanted(event: Mapping[str, Any]) -> str:
+    """The cluster to scan. Raises BadInput when the event names none of the function's, or none where there are several."""
+    names, detail = _clusters(), event.get("detail")
+    wanted = detail.get("cluster", "") if isinstance(detail, Mapping) else ""
+    if not wanted and len(names) == 1:
+        return names[0]
+    if wanted not in names:
+        raise BadInput(f"the event is for cluster {wanted!r}; this function serves {', '.join(names)}: its detail must name one as cluster")
+    return str(wanted)
+
+
+def _environment(cluster: str) -> dict[str, str]:
+    """The environment with the one cluster in it; without any the settings say what is missing."""
+    return {**os.environ, CLUSTER_NAME: cluster} if cluster else dict(os.environ)
 
 
 def _check_event(event: Any) -> None:
@@ -138,9 +191,9 @@ def _check_event(event: Any) -> None:
 
 
 @cache
-def _wired() -> tuple[Edges, Options]:
-    """Edges and options of this container. Raises BadInput with all faults of the settings, and the errors of eks:DescribeCluster."""
-    options = from_environment(os.environ)
+def _wired(cluster: str) -> tuple[Edges, Options]:
+    """Edges and options of a cluster in this container. Raises BadInput for faults of the settings, or what eks:DescribeCluster raises."""
+    options = from_environment(_environment(cluster))
     for note in notes_on(environment_flags(os.environ)):
         logger.warning(note)
     aws = AwsClient(options)

@@ -132,7 +132,7 @@ class Interrupter:
             case LaunchFailed(group, message):
                 self._wakes = True
                 self._log("LaunchFailed").told(group=group, why=message or "a launch failed: a scan looks at the group at once")
-            case Reminder():
+            case Reminder() if event.cluster in ("", self._options.cluster_name):
                 self._go_on_or_again(event)
             case Nothing(why):
                 self._log("Nothing").ignored(why)

@@ -87,6 +87,28 @@ def test_a_role_without_describe_cluster_is_told_which_action_to_allow(httpserve
         handler.scan(SCHEDULED, Context())
 
 
+# --- several clusters ---
+
+
+@pytest.mark.parametrize("detail", [{}, {"cluster": "other"}, None, "shop"])
+def test_a_fleets_event_must_name_one_of_its_clusters(detail: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTOSCALER_CLUSTER_NAME", "prod;shop")
+    with pytest.raises(BadInput, match="this function serves prod, shop: its detail must name one as cluster"):
+        handler.scan({**SCHEDULED, "detail": detail}, Context())
+
+
+def test_a_fleets_scan_describes_the_cluster_that_its_event_names(httpserver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    refusal = json.dumps({"message": "User is not authorized to perform: eks:DescribeCluster"})
+    httpserver.expect_request("/clusters/shop").respond_with_data(
+        refusal, status=403, headers={"x-amzn-ErrorType": "AccessDeniedException"}, content_type="application/json"
+    )
+    monkeypatch.setenv("AWS_ENDPOINT_URL", httpserver.url_for("").rstrip("/"))
+    monkeypatch.setenv("AUTOSCALER_CLUSTER_NAME", "prod;shop")
+    with pytest.raises(Denied):
+        handler.scan({**SCHEDULED, "detail": {"cluster": "shop"}}, Context())
+    assert [request.path for request, _ in httpserver.log] == ["/clusters/shop"]
+
+
 # --- interruptions ---
 
 

@@ -7,7 +7,8 @@ host serves every component class that it finds in this module to programs in ot
 from eks_autoscaling.access_entries import AccessEntry, AccessPolicy
 from eks_autoscaling.add_on import AddOn, AddOnArgs
 from eks_autoscaling.add_ons import AddOns, AddOnsArgs
-from eks_autoscaling.autoscaler import Autoscaler, AutoscalerArgs
+from eks_autoscaling.autoscaler import Autoscaler
+from eks_autoscaling.autoscaler_arguments import AutoscalerArgs, FleetMember
 from eks_autoscaling.cluster import Cluster, ClusterRef
 from eks_autoscaling.cluster_arguments import ClusterArgs
 from eks_autoscaling.fargate_profile import FargateProfile, FargateProfileArgs, FargateSelector
@@ -38,6 +39,7 @@ __all__ = [
     "FargateProfile",
     "FargateProfileArgs",
     "FargateSelector",
+    "FleetMember",
     "NodeAddOns",
     "NodeAddOnsArgs",
     "NodeGroupArgs",

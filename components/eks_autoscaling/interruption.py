@@ -13,7 +13,7 @@ Odd parts:
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,10 +99,11 @@ def declare_rules(package: Package, cluster: ClusterRef, queue: aws.sqs.Queue) -
     return rules
 
 
-def declare_function(package: Package, cluster: ClusterRef, queue: aws.sqs.Queue, scan: aws.lambda_.Function) -> Function:
+def declare_function(package: Package, clusters: Sequence[ClusterRef], queue: aws.sqs.Queue, scan: aws.lambda_.Function) -> Function:
     """The function, which knows the queue and the scan by its variables. ArgumentError when the autoscaler's name is too long."""
     logs = package.logs(f"{package.name}-{PART}-logs", f"{package.name}-{PART}")
-    document = pulumi.Output.all(cluster["arn"], logs.arn, queue.arn, scan.arn).apply(lambda arns: policies.interruption(*arns))
+    arns = pulumi.Output.all(logs.arn, queue.arn, scan.arn, *(cluster["arn"] for cluster in clusters))
+    document = arns.apply(lambda found: policies.joined([policies.interruption(arn, *found[:3]) for arn in found[3:]]))
     settings = {
         "description": "Empties the nodes of an EKS cluster whose instances AWS takes away",
         "handler": HANDLER,

@@ -222,6 +222,15 @@ def declare_alarms(package: Package, watched: Watched, topics: Sequence[pulumi.I
     return [_alarm(package, alarm, watched, list(topics)) for alarm in alarms(watched)]
 
 
+def declare_member_alarms(
+    package: Package, key: str, cluster: pulumi.Input[str], topics: Sequence[pulumi.Input[str]]
+) -> list[aws.cloudwatch.MetricAlarm]:
+    """Alarms on what is measured for one more cluster of a fleet, whose functions are watched already."""
+    own_metrics = [alarm for alarm in (*SCAN_ALARMS, *INTERRUPTION_ALARMS) if alarm.metric.source == NAMESPACE]
+    member = replace(package, name=f"{package.name}-{key}")
+    return [_alarm(member, alarm, Watched(cluster, ""), list(topics)) for alarm in own_metrics]
+
+
 def _alarm(package: Package, alarm: Alarm, watched: Watched, topics: list[pulumi.Input[str]]) -> aws.cloudwatch.MetricAlarm:
     metric = alarm.metric
     return aws.cloudwatch.MetricAlarm(

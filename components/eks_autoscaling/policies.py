@@ -115,6 +115,18 @@ def interruption(cluster_arn: str, log_group_arn: str, queue_arn: str, scan_func
     )
 
 
+def joined(documents: Sequence[Document]) -> Document:
+    """One document for a role that serves several clusters: statements that say the same stand once, the others get a name of their own."""
+    found: list[dict[str, Any]] = []
+    for number, one in enumerate(documents, start=1):
+        for statement in one["Statement"]:
+            content = {key: value for key, value in statement.items() if key != "Sid"}
+            if not any(content == {key: value for key, value in known.items() if key != "Sid"} for known in found):
+                sid = statement["Sid"] if number == 1 else f"{statement['Sid']}{number}"
+                found.append({**statement, "Sid": sid})
+    return document(*found)
+
+
 def event_queue(queue_arn: str, rule_arns: Sequence[str], account: str) -> Document:
     """Who may use the interruption queue besides roles of its account: EventBridge, for these rules of this account, to send.
 

@@ -10,6 +10,9 @@ Odd parts:
 """
 
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -34,11 +37,12 @@ SCHEDULED_EVENT = {
 
 
 def declare_function(
-    package: Package, cluster: ClusterRef, *, memory_size_mib: int, timeout_seconds: int, reserved_concurrency: int
+    package: Package, clusters: Sequence[ClusterRef], *, memory_size_mib: int, timeout_seconds: int, reserved_concurrency: int
 ) -> Function:
     """The function, which AWS does not retry. ArgumentError when the autoscaler's name is too long."""
     logs = package.logs(f"{package.name}-logs", package.name)
-    document = pulumi.Output.all(cluster["arn"], logs.arn).apply(lambda arns: policies.autoscaler(*arns))
+    arns = pulumi.Output.all(logs.arn, *(cluster["arn"] for cluster in clusters))
+    document = arns.apply(lambda found: policies.joined([policies.autoscaler(arn, found[0]) for arn in found[1:]]))
     settings = {
         "description": "Scales the node groups of an EKS cluster once a minute",
         "handler": HANDLER,
@@ -58,27 +62,40 @@ def declare_function(
 
 
 def declare_schedule(
-    package: Package, cluster: ClusterRef, scanning: Function, needs: list[pulumi.Resource], *, enabled: bool
+    package: Package, cluster: ClusterRef, scanning: Function, role: "ScheduleRole", settings: Mapping[str, Any]
 ) -> aws.scheduler.Schedule:
-    """The schedule, made after the function's permissions and ``needs``."""
-    role, permissions = _schedule_role(package, cluster, scanning.function)
+    """The schedule of one cluster, made after the function's permissions.
+
+    ``settings``: its ``part`` of the name, ``needs`` that must be there before, ``enabled``, and whether the event is ``named`` after the
+    cluster.
+    """
+    event = pulumi.Output.from_input(cluster["name"]).apply(lambda name: json.dumps({**SCHEDULED_EVENT, "detail": {"cluster": name}}))
     return aws.scheduler.Schedule(
-        names.child(package.name, "every-minute", 64),
+        names.child(package.name, settings["part"], 64),
         description="Scans the cluster for pods without a place and nodes without work",
         schedule_expression="rate(1 minute)",
         flexible_time_window={"mode": "OFF"},
-        state="ENABLED" if enabled else "DISABLED",
+        state="ENABLED" if settings["enabled"] else "DISABLED",
         target={
             "arn": scanning.function.arn,
-            "role_arn": role.arn,
-            "input": json.dumps(SCHEDULED_EVENT),
+            "role_arn": role.role.arn,
+            "input": event if settings["named"] else json.dumps(SCHEDULED_EVENT),
             "retry_policy": {"maximum_retry_attempts": 0, "maximum_event_age_in_seconds": 60},
         },
-        opts=pulumi.ResourceOptions(parent=package.parent, depends_on=[permissions, scanning.permissions, *needs]),
+        opts=pulumi.ResourceOptions(parent=package.parent, depends_on=[role.permissions, scanning.permissions, *settings["needs"]]),
     )
 
 
-def _schedule_role(package: Package, cluster: ClusterRef, function: aws.lambda_.Function) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
+@dataclass(frozen=True)
+class ScheduleRole:
+    """The role that schedules take to invoke the function, and its permissions."""
+
+    role: aws.iam.Role
+    permissions: aws.iam.RolePolicy
+
+
+def schedule_role(package: Package, cluster: ClusterRef, function: aws.lambda_.Function) -> ScheduleRole:
+    """The role of the schedules; account and region are the cluster's."""
     trust = pulumi.Output.from_input(cluster["arn"]).apply(policies.ClusterArn)
     role = aws.iam.Role(
         names.child(package.name, "schedule", IAM_ROLE_NAME_LIMIT),
@@ -92,4 +109,4 @@ def _schedule_role(package: Package, cluster: ClusterRef, function: aws.lambda_.
         policy=function.arn.apply(lambda arn: json.dumps(policies.invoke(arn))),
         opts=package.child,
     )
-    return role, permissions
+    return ScheduleRole(role, permissions)

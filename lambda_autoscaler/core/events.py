@@ -86,11 +86,15 @@ class LaunchFailed(msgspec.Struct, frozen=True):
 
 
 class Reminder(msgspec.Struct, frozen=True):
-    """The function's own message to itself: go on with a node. ``beat`` is when the last heartbeat was sent (seconds since the epoch)."""
+    """The function's own message to itself: go on with a node. ``beat`` is when the last heartbeat was sent (seconds since the epoch).
+
+    ``cluster`` is whose node it is, where the function serves several.
+    """
 
     node: str
     instance: str
     beat: float = 0.0
+    cluster: str = ""
 
 
 class Nothing(msgspec.Struct, frozen=True):
@@ -168,6 +172,7 @@ class _ReminderDetail(msgspec.Struct, frozen=True):
     node: str
     instance: str
     beat: float = 0.0
+    cluster: str = ""
 
 
 Reader = Callable[[_Envelope, float], tuple[Event, ...]]
@@ -300,7 +305,7 @@ def _launch_failed(envelope: _Envelope, _at: float) -> tuple[Event, ...]:
 
 def _reminder(envelope: _Envelope, _at: float) -> tuple[Event, ...]:
     detail = _decoded(envelope.detail, _ReminderDetail, "detail")
-    return (Reminder(detail.node, _instance(detail.instance), detail.beat),)
+    return (Reminder(detail.node, _instance(detail.instance), detail.beat, detail.cluster),)
 
 
 READERS: Final[Mapping[tuple[str, str], Reader]] = {

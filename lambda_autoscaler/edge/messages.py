@@ -13,20 +13,25 @@ LONGEST_DELAY: Final = 900
 
 
 class QueueMessages:
-    """The queue at ``queue_url`` and the scan function ``scan_function``; ``client`` makes clients of AWS services."""
+    """The queue at ``queue_url`` and the scan function ``scan_function``; ``client`` makes clients of AWS services.
 
-    def __init__(self, client: Any, queue_url: str, scan_function: str, home: Home) -> None:
-        self._client, self._queue_url, self._scan_function, self._home = client, queue_url, scan_function, home
+    ``cluster`` is named in messages and events where the functions serve several.
+    """
+
+    def __init__(self, client: Any, queue_url: str, scan_function: str, home: Home, cluster: str = "") -> None:
+        self._client, self._queue_url, self._scan_function = client, queue_url, scan_function
+        self._home, self._cluster = home, cluster
 
     def again(self, reminder: Reminder, seconds: int) -> None:
         """Send oneself a message that arrives in so many seconds (SQS takes 900 at most)."""
         queue = self._client("sqs")
-        body = reminder_message(self._home, reminder).decode()
+        body = reminder_message(self._home, msgspec.structs.replace(reminder, cluster=self._cluster)).decode()
         with at_the_border("sqs", "SendMessage", self._queue_url):
             queue.send_message(QueueUrl=self._queue_url, MessageBody=body, DelaySeconds=min(seconds, LONGEST_DELAY))
 
     def wake(self) -> None:
         """Invoke the scan without waiting for it. While another scan runs, Lambda keeps the event for a minute."""
         functions = self._client("lambda")
+        event = {**WAKE_EVENT, "detail": {"reason": "interruption", "cluster": self._cluster}} if self._cluster else WAKE_EVENT
         with at_the_border("lambda", "Invoke", self._scan_function):
-            functions.invoke(FunctionName=self._scan_function, InvocationType="Event", Payload=msgspec.json.encode(WAKE_EVENT))
+            functions.invoke(FunctionName=self._scan_function, InvocationType="Event", Payload=msgspec.json.encode(event))

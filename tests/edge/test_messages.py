@@ -87,3 +87,20 @@ def test_a_queue_that_does_not_answer_is_named() -> None:
 
     with pytest.raises(Unreachable, match=r"sqs:SendMessage at https://sqs\.eu-central-1"):
         messages(Silent()).again(REMINDER, 2)
+
+
+def test_where_a_function_serves_several_clusters_messages_and_events_name_theirs() -> None:
+    queue, functions = boto3.client("sqs"), boto3.client("lambda")
+    url = queue.create_queue(QueueName="interruptions")["QueueUrl"]
+    clients = {"sqs": queue, "lambda": functions}
+    of_shop = QueueMessages(clients.__getitem__, url, "scan", HOME, "shop")
+    of_shop.again(REMINDER, 0)
+    (received,) = queue.receive_message(QueueUrl=url)["Messages"]
+    (read,) = read_events(received["Body"], HOME, NOW)
+    assert isinstance(read, Reminder)
+    assert read.cluster == "shop"
+    with Stubber(functions) as stub:
+        event = {**WAKE_EVENT, "detail": {"reason": "interruption", "cluster": "shop"}}
+        payload = json.dumps(event, separators=(",", ":")).encode()
+        stub.add_response("invoke", {"StatusCode": 202}, {"FunctionName": "scan", "InvocationType": "Event", "Payload": payload})
+        of_shop.wake()
