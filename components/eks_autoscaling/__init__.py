@@ -14,7 +14,8 @@ from eks_autoscaling.cluster_arguments import ClusterArgs
 from eks_autoscaling.fargate_profile import FargateProfile, FargateProfileArgs, FargateSelector
 from eks_autoscaling.misuse import ArgumentError
 from eks_autoscaling.node_add_ons import NodeAddOns, NodeAddOnsArgs
-from eks_autoscaling.node_group import NodeGroupArgs, OnDemandNodeGroup, SpotNodeGroup, Taint
+from eks_autoscaling.node_group import OnDemandNodeGroup, SpotNodeGroup
+from eks_autoscaling.node_group_arguments import NodeGroupArgs, NodeRepairLimits, Taint
 from eks_autoscaling.overprovisioning import Overprovisioning, OverprovisioningArgs, Toleration
 from eks_autoscaling.priority_expander import PriorityExpander, PriorityExpanderArgs
 from eks_autoscaling.self_managed_arguments import SelfManagedNodeGroupArgs
@@ -43,6 +44,7 @@ __all__ = [
     "NodeAddOns",
     "NodeAddOnsArgs",
     "NodeGroupArgs",
+    "NodeRepairLimits",
     "OnDemandNodeGroup",
     "Overprovisioning",
     "OverprovisioningArgs",

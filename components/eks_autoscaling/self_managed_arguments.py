@@ -13,7 +13,7 @@ from eks_autoscaling.cluster import IAM_ROLE_NAME_LIMIT, ClusterRef
 from eks_autoscaling.group_size import GroupSize, group_size
 from eks_autoscaling.launch_templates import DEFAULT_DISK_GIB
 from eks_autoscaling.misuse import ArgumentError
-from eks_autoscaling.node_group import Taint, node_taints
+from eks_autoscaling.node_group_arguments import Taint, node_taints
 
 CAPACITY_TYPES = ("SPOT", "ON_DEMAND")
 DEFAULT_HOOK_SECONDS = 300

@@ -20,7 +20,7 @@ from eks_autoscaling import launch_templates, names, node_config, policies, role
 from eks_autoscaling import self_managed_arguments as arguments
 from eks_autoscaling.cluster import IAM_ROLE_NAME_LIMIT, ClusterRef
 from eks_autoscaling.launch_templates import DEFAULT_DISK_GIB, DEFAULT_HOP_LIMIT
-from eks_autoscaling.node_group import node_taints
+from eks_autoscaling.node_group_arguments import node_taints
 from eks_autoscaling.self_managed_arguments import SelfManagedNodeGroupArgs
 
 TERMINATE_HOOK = "eks-autoscaling-terminate"

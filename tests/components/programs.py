@@ -5,10 +5,11 @@ from typing import Any
 
 import pulumi
 
-from eks_autoscaling import Autoscaler, Cluster, ClusterRef, OnDemandNodeGroup, SelfManagedNodeGroup, SpotNodeGroup
+from eks_autoscaling import Autoscaler, Cluster, ClusterRef, NodeGroupArgs, OnDemandNodeGroup, SelfManagedNodeGroup, SpotNodeGroup
 from tests.cluster.pulumi_mocks import Deployment, preview
 
 REF: ClusterRef = {"name": "prod", "arn": "arn:aws:eks:eu-west-1:123456789012:cluster/prod"}
+GROUP: NodeGroupArgs = {"cluster": REF, "instance_types": ["m5.xlarge"], "subnet_ids": ["subnet-1"], "min_size": 0, "max_size": 10}
 
 
 def cluster(**arguments: Any) -> Deployment:
@@ -39,8 +40,7 @@ def autoscaler(name: str = "autoscaler", **arguments: Any) -> Deployment:
 
 
 def _group(arguments: dict[str, Any]) -> Any:
-    smallest = {"cluster": REF, "instance_types": ["m5.xlarge"], "subnet_ids": ["subnet-1"], "min_size": 0, "max_size": 10}
-    return {**smallest, **arguments}
+    return {**GROUP, **arguments}
 
 
 def folder_with(files: dict[str, str], folder: Path) -> Path:

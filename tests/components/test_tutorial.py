@@ -69,6 +69,7 @@ def test_the_spot_groups_tags_tell_how_to_find_it_and_what_its_nodes_would_be(tu
         f"kubernetes.io/cluster/{CLUSTER}": "owned",
         "k8s.io/cluster-autoscaler/node-template/label/eks.amazonaws.com/capacityType": "SPOT",
         "k8s.io/cluster-autoscaler/node-template/resources/ephemeral-storage": "50Gi",
+        "k8s.io/cluster-autoscaler/node-template/resources/pods": "58",
     }
 
 
