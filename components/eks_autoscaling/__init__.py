@@ -23,6 +23,7 @@ from eks_autoscaling.self_managed_node_group import SelfManagedNodeGroup
 from eks_autoscaling.service_account_role import ServiceAccountRole, ServiceAccountRoleArgs
 from eks_autoscaling.vpc_cni import VpcCni, VpcCniArgs
 from eks_autoscaling.vpc_cni_settings import PodSubnet, VpcCniSettings
+from eks_autoscaling.zonal_node_groups import ZonalNodeGroups, ZonalNodeGroupsArgs
 
 __all__ = [
     "AccessEntry",
@@ -61,4 +62,6 @@ __all__ = [
     "VpcCni",
     "VpcCniArgs",
     "VpcCniSettings",
+    "ZonalNodeGroups",
+    "ZonalNodeGroupsArgs",
 ]
