@@ -137,6 +137,22 @@ def test_scans_of_a_cluster_that_never_had_a_node_go_well_and_ask_for_nothing(cl
     _assert_scans_at_zero_go_well(cluster)
 
 
+def test_an_empty_group_carries_the_tags_of_eks_and_tells_what_its_nodes_would_be(cluster: DeclaredCluster) -> None:
+    tags = {tag["Key"]: tag["Value"] for tag in cluster.group(_asg(cluster, "batch"))["Tags"]}
+    assert tags == {
+        "eks:cluster-name": CLUSTER,
+        "eks:nodegroup-name": "batch",
+        "k8s.io/cluster-autoscaler/enabled": "true",
+        f"k8s.io/cluster-autoscaler/{CLUSTER}": "owned",
+        f"kubernetes.io/cluster/{CLUSTER}": "owned",
+        f"{TEMPLATE_TAG}label/eks.amazonaws.com/capacityType": "SPOT",
+        f"{TEMPLATE_TAG}label/team": "batch",
+        f"{TEMPLATE_TAG}taint/dedicated": "batch:NoSchedule",
+        f"{TEMPLATE_TAG}resources/ephemeral-storage": "50Gi",
+        f"{TEMPLATE_TAG}resources/pods": "58",
+    }
+
+
 def test_taints_of_groups_that_never_had_a_node_are_known_from_eks_or_from_tags(cluster: DeclaredCluster) -> None:
     """Pods that want the group's label and do not tolerate its taint bring no node."""
     for team in DEDICATED:
