@@ -79,7 +79,9 @@ def decide(cluster: Cluster, memory: Memory, options: Options, now: float) -> Pl
         return plan
     scan = _Scan(cluster, options, now, health, found)
     plan = scan.run(plan)
-    plan = msgspec.structs.replace(plan, begun_interruptions=marks.begun, answers=answers(cluster, plan.pods))
+    # A scan that leaves new pods to the scheduler has not looked for capacity: it has no answer.
+    replies = {} if plan.result is ScaleUpResult.IN_COOLDOWN else answers(cluster, plan.pods)
+    plan = msgspec.structs.replace(plan, begun_interruptions=marks.begun, answers=replies)
     return scan.with_minimum_sizes(plan) if options.enforce_node_group_min_size else plan
 
 

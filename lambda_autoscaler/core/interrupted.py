@@ -83,9 +83,13 @@ def _marked(node: Node, begun: Mapping[str, InterruptionRecord], cleared: Iterab
 
 
 def pods_of_doomed_nodes(cluster: Cluster) -> list[PodSet]:
-    """Pods that will want another place because their instance goes; those that end already have a successor that waits."""
+    """Pods that will want another place because their instance goes; those that end already have a successor that waits.
+
+    However new they are, the scheduler has placed them already: no delay of new pods holds them back, so they have no age.
+    """
     doomed = (node for node in cluster.nodes if is_doomed(node) and not is_being_deleted(node))
-    return [PodSet(shape, (ref,)) for node in doomed for shape, ref in pods_to_move(node) if ref.deletion is None]
+    moving = ((shape, ref) for node in doomed for shape, ref in pods_to_move(node) if ref.deletion is None)
+    return [PodSet(shape, (msgspec.structs.replace(ref, created=0.0),)) for shape, ref in moving]
 
 
 def answers(cluster: Cluster, pods: Iterable[PendingPods]) -> dict[str, Answer]:

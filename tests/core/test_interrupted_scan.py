@@ -21,7 +21,7 @@ from lambda_autoscaler.core.interruption import (
 from lambda_autoscaler.core.kubernetes import Toleration
 from lambda_autoscaler.core.memory import Memory, ScaleUpRequest
 from lambda_autoscaler.core.model import Cluster, Instance, Node, NodeGroup, PodRef, PodSet
-from lambda_autoscaler.core.plan import Increase, Plan, Unremovable
+from lambda_autoscaler.core.plan import Increase, Plan, ScaleUpResult, Unremovable
 from lambda_autoscaler.core.template import templates
 from lambda_autoscaler.marking import Marker
 from lambda_autoscaler.node_access import NodeAccess
@@ -74,6 +74,19 @@ def test_pods_of_a_doomed_node_count_as_waiting_and_capacity_is_asked_for() -> N
     assert plan.increases == (Increase("ng1", 2, 3, 10),)
     assert outcomes(plan) == {"pod-0": "triggered", "pod-1": "triggered"}
     assert plan.answers == {"n1": Answer("asked")}
+
+
+def test_pods_of_a_doomed_node_are_not_left_to_the_scheduler_however_new_they_are() -> None:
+    for pods, flags in ((waiting(HALF, 2, created=NOW - 1), {}), (waiting(HALF, 2, created=NOW - 60), {"new_pod_scale_up_delay": 300.0})):
+        plan = planned(cluster(managed("ng1", doomed("n1", pods), cloud=cloud(1000, 1000))), **flags)
+        assert plan.increases == (Increase("ng1", 1, 2, 10),)
+        assert plan.answers == {"n1": Answer("asked")}
+
+
+def test_a_scan_that_leaves_new_pods_to_the_scheduler_answers_no_doomed_node() -> None:
+    new = waiting(shape(500, 500, more={"nvidia.com/gpu": 1}), name="new", created=NOW - 5)
+    plan = planned(cluster(managed("ng1", doomed("n1", waiting(HALF, 2)), cloud=cloud(1000, 1000)), pending=[new]))
+    assert (plan.result, plan.answers) == (ScaleUpResult.IN_COOLDOWN, {})
 
 
 def test_a_doomed_node_takes_no_pods_even_those_that_tolerate_its_mark() -> None:
