@@ -234,6 +234,8 @@ def use_monitor(recorder: mocks.MockMonitor, *, unknown: bool) -> None:
         dry_run=unknown,
         organization=None,
         callbacks=None,
+        # Else the tasks of a program that failed are waited for by the next one, when their loop is closed.
+        outputs=set(),
     )
     configure(settings)
 
