@@ -11,7 +11,9 @@ import pulumi
 
 from eks_autoscaling import pod_density
 from eks_autoscaling.misuse import ArgumentError
+from eks_autoscaling.policies import NODE_POLICIES
 from eks_autoscaling.service_account_role import IDENTITIES
+from eks_autoscaling.workload_policies import CNI_POLICY
 
 NODE = "NODE"
 ROLE_IDENTITIES = (*IDENTITIES, NODE)
@@ -146,6 +148,15 @@ def is_ipv6(settings: VpcCniSettings) -> bool:
 def identity(settings: VpcCniSettings) -> str:
     """How the CNI gets its rights."""
     return settings.get("identity", DEFAULT_IDENTITY)
+
+
+def node_policies(settings: VpcCniSettings | None) -> tuple[str, ...]:
+    """AWS managed policies that a node's role needs: without the CNI's where ``settings`` give the CNI a role of its own.
+
+    None is a CNI of which nothing is known, and which may have only the node's rights.
+    """
+    own_role = settings is not None and identity(settings) != NODE
+    return tuple(policy for policy in NODE_POLICIES if not own_role or policy != CNI_POLICY)
 
 
 def max_pods(instance_types: Sequence[str], settings: VpcCniSettings) -> int:

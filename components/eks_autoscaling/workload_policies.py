@@ -9,6 +9,7 @@ from eks_autoscaling.policies import ClusterArn, Document, allow, document
 
 TOKEN_AUDIENCE = "sts.amazonaws.com"  # noqa: S105 - the name of a service, no secret
 POD_IDENTITY_SERVICE = "pods.eks.amazonaws.com"
+CNI_POLICY = "AmazonEKS_CNI_Policy"
 
 # No Describe call of Auto Scaling or EC2 accepts a resource.
 _CLUSTER_AUTOSCALER_READS = (
@@ -77,7 +78,7 @@ def ebs_csi(cluster_arn: str) -> str:
 
 def vpc_cni(cluster_arn: str) -> str:
     """ARN of the AWS managed policy for the VPC CNI with IPv4 (service account ``kube-system/aws-node``)."""
-    return _managed(cluster_arn, "AmazonEKS_CNI_Policy")
+    return _managed(cluster_arn, CNI_POLICY)
 
 
 def vpc_cni_ipv6(cluster_arn: str) -> Document:

@@ -7,7 +7,7 @@ import pytest
 
 from eks_autoscaling import VpcCni
 from eks_autoscaling.misuse import ArgumentError
-from eks_autoscaling.vpc_cni_settings import VpcCniSettings, max_pods
+from eks_autoscaling.vpc_cni_settings import VpcCniSettings, max_pods, node_policies
 from tests.cluster.pulumi_mocks import Deployment, preview
 from tests.components.programs import REF
 
@@ -106,6 +106,18 @@ def test_with_ipv6_the_role_assigns_ipv6_addresses_to_interfaces_only() -> None:
 )
 def test_a_node_group_can_ask_how_many_pods_its_nodes_have(settings: VpcCniSettings, pods: int) -> None:
     assert max_pods(["m5.large"], settings) == pods
+
+
+@pytest.mark.parametrize(
+    ("settings", "has_policy"),
+    [(None, True), ({}, False), ({"prefix_delegation": True}, False), ({"identity": "IRSA"}, False), ({"identity": "NODE"}, True)],
+)
+def test_the_nodes_role_has_the_cnis_rights_unless_the_cni_is_known_to_have_its_own(
+    settings: VpcCniSettings | None, has_policy: bool
+) -> None:
+    policies = node_policies(settings)
+    assert ("AmazonEKS_CNI_Policy" in policies) is has_policy
+    assert {"AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly"} <= set(policies)
 
 
 @pytest.mark.parametrize(
