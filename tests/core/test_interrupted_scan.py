@@ -78,14 +78,14 @@ def test_pods_of_a_doomed_node_count_as_waiting_and_capacity_is_asked_for() -> N
 
 def test_pods_of_a_doomed_node_are_not_left_to_the_scheduler_however_new_they_are() -> None:
     for pods, flags in ((waiting(HALF, 2, created=NOW - 1), {}), (waiting(HALF, 2, created=NOW - 60), {"new_pod_scale_up_delay": 300.0})):
-        plan = planned(cluster(managed("ng1", doomed("n1", pods), cloud=cloud(1000, 1000))), **flags)
+        plan = planned(cluster(managed("ng1", doomed("n1", pods), cloud=cloud(2000, 2000))), **flags)
         assert plan.increases == (Increase("ng1", 1, 2, 10),)
         assert plan.answers == {"n1": Answer("asked")}
 
 
 def test_a_scan_that_leaves_new_pods_to_the_scheduler_answers_no_doomed_node() -> None:
     new = waiting(shape(500, 500, more={"nvidia.com/gpu": 1}), name="new", created=NOW - 5)
-    plan = planned(cluster(managed("ng1", doomed("n1", waiting(HALF, 2)), cloud=cloud(1000, 1000)), pending=[new]))
+    plan = planned(cluster(managed("ng1", doomed("n1", waiting(HALF, 2)), cloud=cloud(2000, 2000)), pending=[new]))
     assert (plan.result, plan.answers) == (ScaleUpResult.IN_COOLDOWN, {})
 
 
