@@ -1,4 +1,4 @@
-"""A world to deploy into, and the tutorial deployed in it once."""
+"""A world to deploy into, and the tutorial deployed in it once for a module."""
 
 import zipfile
 from collections.abc import Iterator
@@ -22,19 +22,20 @@ def function_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def tutorial_world() -> Iterator[AwsWorld]:
+    """A module's own: the stand-in for AWS is one to a process, and ends with all that it holds."""
     with AwsWorld() as world:
         yield world
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def applied() -> list[dict[str, Any]]:
     """What the tutorial handed to Kubernetes."""
     return []
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def tutorial(tutorial_world: AwsWorld, function_zip: Path, applied: list[dict[str, Any]]) -> Deployment:
     """The tutorial stack with its defaults, deployed."""
     return deploy(TUTORIAL, {"functionZip": str(function_zip)}, tutorial_world, applied.append)

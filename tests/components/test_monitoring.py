@@ -76,7 +76,7 @@ def test_panels_stand_three_a_row_and_do_not_overlap() -> None:
 
 @pytest.fixture(scope="module")
 def account(tutorial_world: AwsWorld) -> AwsWorld:
-    """The one account of the tests; the stand-in for AWS is one to a process."""
+    """The module's account."""
     return tutorial_world
 
 
