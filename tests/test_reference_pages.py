@@ -1,6 +1,7 @@
-"""The reference pages agree with the code: flags, permissions, metrics, messages, snapshot files.
+"""The reference pages agree with the code: components, flags, permissions, metrics, messages, snapshot files.
 
-``RECORD_DOCS=1 pytest tests/test_docs.py tests/test_reference_pages.py`` writes screens, flag tables and the policy anew; notes stay.
+``RECORD_DOCS=1 pytest tests/test_docs.py tests/test_reference_pages.py`` writes screens, components, flag tables and policies anew; notes
+stay.
 """
 
 import ast
@@ -20,10 +21,12 @@ from lambda_autoscaler.core.plan import GroupStatus, Plan, ScaleUpResult
 from lambda_autoscaler.edge import snapshot, telemetry
 from lambda_autoscaler.edge.memory import RECORD_KEY
 from lambda_autoscaler.settings import ALIASES, MEANINGLESS, UNSUPPORTED
+from tests import component_reference
 from tests.conformance.test_recorded_decisions import FOLDERS
 from tests.documents import ROOT, codes, headings, rows, same_as_written, section
 
 README = ROOT / "README.md"
+COMPONENTS = ROOT / "docs" / "components.md"
 COMPATIBILITY = ROOT / "docs" / "compatibility.md"
 IAM = ROOT / "docs" / "iam.md"
 METRICS = ROOT / "docs" / "metrics.md"
@@ -32,6 +35,18 @@ TROUBLESHOOTING = ROOT / "docs" / "troubleshooting.md"
 SOURCES = [*sorted((ROOT / "lambda_autoscaler").rglob("*.py")), *sorted((ROOT / "components").rglob("*.py")), ROOT / "tasks.py"]
 FIELDS = msgspec.structs.fields(Options)
 UNITLESS = ("_ratio", "percentage", "threshold", "_share")
+
+
+# --- Components -------------------------------------------------------------------------------------------
+
+
+def test_the_components_shown_are_the_exported_ones() -> None:
+    same_as_written(COMPONENTS, section(COMPONENTS, "components"), component_reference.page())
+    assert set(component_reference.components()) <= set(headings(COMPONENTS, 2))
+
+
+def test_every_argument_and_output_says_what_it_is_for() -> None:
+    assert component_reference.undocumented() == []
 
 
 # --- Flags ------------------------------------------------------------------------------------------------
