@@ -4,7 +4,7 @@ Reasons of events are those of the AWS Node Termination Handler and Karpenter, s
 """
 
 from lambda_autoscaler.core.events import Kind
-from lambda_autoscaler.core.interruption import InterruptionRecord
+from lambda_autoscaler.core.interruption import InterruptionRecord, record_of
 from lambda_autoscaler.core.interruption_steps import NodeStep
 from lambda_autoscaler.core.model import Node
 from lambda_autoscaler.core.plan import Eviction, Notice
@@ -56,8 +56,11 @@ class InterruptionLog:
         self.finish()
 
     def marked(self, node: Node, record: InterruptionRecord, now: float) -> None:
-        """The node carries its mark."""
+        """The node carries its mark; ``node`` is as it was before."""
         self.told(node=node.name, drains=record.drains, deadline=record.deadline)
+        known = record_of(node)
+        if known is not None and (known.kind, known.drains) == (record.kind, record.drains):
+            return  # more is known of the same interruption, such as its lifecycle action
         self._metrics[f"interruption_received_total_{record.kind}"] = 1.0
         self._metrics["interruption_seconds_to_cordon"] = max(0.0, now - record.noticed)
         detail = f" ({record.detail})" if record.detail else ""

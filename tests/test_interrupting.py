@@ -486,6 +486,16 @@ def test_a_lifecycle_action_is_completed_when_the_node_is_empty() -> None:
     assert found.done("complete", "terminate", "terminate and shrink") == [("complete", f"workers/drain/{INSTANCE}")]
 
 
+def test_the_lifecycle_action_of_an_instance_that_was_handed_back_is_completed_and_counts_as_no_second_interruption() -> None:
+    found = draining(spot())
+    found.remind(2)
+    assert found.done("terminate and shrink") == [("terminate and shrink", INSTANCE)]
+    found.take(lifecycle(at=NOW + 3))
+    found.remind(2)
+    assert found.done("complete") == [("complete", f"workers/drain/{INSTANCE}")]
+    assert found.metrics["interruption_received_total_SpotInterruption"] == 1
+
+
 def test_a_completion_that_fails_is_tried_again() -> None:
     found = draining(lifecycle())
     found.failing["complete"] = [Unreachable("no answer")]

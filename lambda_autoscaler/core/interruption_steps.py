@@ -100,7 +100,8 @@ class _Interruption:
         self._end = record.deadline if record.deadline is not None and record.kind is not Kind.STATE_CHANGE else None
 
     def next(self) -> NodeStep:
-        if self._record.given_back is not None:
+        # The lifecycle action of an instance that was handed back waits to be completed.
+        if self._record.given_back is not None and self._record.hook is None:
             return self._handed_back(self._record.given_back)
         if not self._pods:
             return self._ended("empty")

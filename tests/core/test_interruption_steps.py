@@ -263,6 +263,11 @@ def test_an_instance_is_handed_back_with_its_capacity_once_and_asked_to_go_once_
     assert (later.act, later.decrements, later.record, later.pause) == (Act.GIVE_BACK, False, None, 0.0)
 
 
+def test_the_lifecycle_action_of_an_instance_that_was_handed_back_is_completed_at_once() -> None:
+    step = due(spot(ago=60, given_back=NOW - 1, hook=HOOK), answer=ASKED)
+    assert (step.act, step.why, step.left) == (Act.COMPLETE, "empty", 0)
+
+
 def test_an_instance_that_is_to_be_rebooted_or_retired_is_replaced_instead() -> None:
     change = under(Kind.SCHEDULED_CHANGE, deadline=NOW + 86_400)
     assert (due(change).act, due(change).decrements) == (Act.GIVE_BACK, False)
