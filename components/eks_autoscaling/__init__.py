@@ -11,6 +11,7 @@ from eks_autoscaling.autoscaler import Autoscaler
 from eks_autoscaling.autoscaler_arguments import AutoscalerArgs, FleetMember
 from eks_autoscaling.cluster import Cluster, ClusterRef
 from eks_autoscaling.cluster_arguments import ClusterArgs
+from eks_autoscaling.cni_metrics import CniMetrics, CniMetricsArgs
 from eks_autoscaling.fargate_profile import FargateProfile, FargateProfileArgs, FargateSelector
 from eks_autoscaling.misuse import ArgumentError
 from eks_autoscaling.node_add_ons import NodeAddOns, NodeAddOnsArgs
@@ -38,6 +39,8 @@ __all__ = [
     "Cluster",
     "ClusterArgs",
     "ClusterRef",
+    "CniMetrics",
+    "CniMetricsArgs",
     "FargateProfile",
     "FargateProfileArgs",
     "FargateSelector",

@@ -20,8 +20,23 @@ def _rule_made(answer: dict[str, Any], _: Inputs) -> Created:
 
 
 def _alarm(inputs: Inputs) -> Inputs:
-    dimensions = [{"name": name, "value": value} for name, value in inputs["dimensions"].items()]
-    return {**inputs, "dimensions": dimensions}
+    if "metricQueries" in inputs:
+        plain = {key: value for key, value in inputs.items() if key != "metricQueries"}
+        return {**plain, "metrics": [_query(query) for query in inputs["metricQueries"]]}
+    return {**inputs, "dimensions": _dimensions(inputs)}
+
+
+def _query(query: Inputs) -> Inputs:
+    if "metric" not in query:
+        return query
+    measured = query["metric"]
+    metric = {"namespace": measured["namespace"], "metricName": measured["metricName"], "dimensions": _dimensions(measured)}
+    plain = {key: value for key, value in query.items() if key != "metric"}
+    return {**plain, "metricStat": {"metric": metric, "period": measured["period"], "stat": measured["stat"]}}
+
+
+def _dimensions(inputs: Inputs) -> list[Inputs]:
+    return [{"name": name, "value": value} for name, value in inputs["dimensions"].items()]
 
 
 NETWORK_ROWS = (
