@@ -13,6 +13,7 @@ from eks_autoscaling.cluster import Cluster, ClusterRef
 from eks_autoscaling.cluster_arguments import ClusterArgs
 from eks_autoscaling.cni_metrics import CniMetrics, CniMetricsArgs
 from eks_autoscaling.fargate_profile import FargateProfile, FargateProfileArgs, FargateSelector
+from eks_autoscaling.function_network import FunctionNetwork
 from eks_autoscaling.misuse import ArgumentError
 from eks_autoscaling.node_add_ons import NodeAddOns, NodeAddOnsArgs
 from eks_autoscaling.node_group import OnDemandNodeGroup, SpotNodeGroup
@@ -45,6 +46,7 @@ __all__ = [
     "FargateProfileArgs",
     "FargateSelector",
     "FleetMember",
+    "FunctionNetwork",
     "NodeAddOns",
     "NodeAddOnsArgs",
     "NodeGroupArgs",
