@@ -68,6 +68,8 @@ class EksClusters:
         kept = {name: params[name] for name in _KEPT if name in params}
         kept["accessConfig"] = access
         kept["kubernetesNetworkConfig"] = network
+        # moto gives all clusters the same one, and IAM takes each only once.
+        kept["identity"] = {"oidc": {"issuer": f"https://oidc.eks.us-east-1.amazonaws.com/id/{uuid.uuid4().hex.upper()}"}}
         kept.setdefault("upgradePolicy", {"supportType": "EXTENDED"})
         self._create_security_group(params["name"], params["resourcesVpcConfig"].get("subnetIds", []))
         with self._lock:

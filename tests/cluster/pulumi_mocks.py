@@ -27,6 +27,7 @@ from pulumi.runtime.stack import run_in_stack
 from tests.cluster.aws_world import AwsWorld
 from tests.cluster.principals import ACCOUNT
 from tests.cluster.pulumi_add_on_rows import ADD_ON_ROWS
+from tests.cluster.pulumi_eks_cluster import CLUSTER_COMPONENT, create_cluster
 from tests.cluster.pulumi_event_rows import EVENT_ROWS
 from tests.cluster.pulumi_function import create_function
 from tests.cluster.pulumi_group_rows import GROUP_ROWS
@@ -117,6 +118,7 @@ class Nothing(mocks.Mocks):
     """Creates nothing, which leaves every output unknown in a preview."""
 
     manifests: tuple[dict[str, Any], ...] = ()
+    registered: Mapping[str, mocks.MockMonitor.ResourceRegistration] = {}
 
     def new_resource(self, args: mocks.MockResourceArgs) -> Created:
         """No id, no outputs."""
@@ -134,6 +136,8 @@ class _Creation(mocks.Mocks):
         self._world = world
         self._apply = apply
         self._lock = threading.Lock()
+        # What the monitor knows; a component of another package makes resources that the program does not declare.
+        self.registered: dict[str, mocks.MockMonitor.ResourceRegistration] = {}
         self._handlers: dict[str, Handler] = {row.token: row for row in (*ROWS, *ADD_ON_ROWS, *GROUP_ROWS, *EVENT_ROWS, *NETWORK_ROWS)}
         self._handlers["aws:lambda/function:Function"] = create_function
         self.manifests: list[dict[str, Any]] = []
@@ -141,6 +145,10 @@ class _Creation(mocks.Mocks):
     def new_resource(self, args: mocks.MockResourceArgs) -> Created:
         """Create it and return its id and outputs."""
         inputs = plain(args.inputs)
+        if args.typ == CLUSTER_COMPONENT:
+            outputs, child = create_cluster(self._world, self._handlers, args.name, inputs)
+            self.registered[child.urn] = child
+            return "", outputs
         if not args.custom:
             return "", inputs
         if args.typ.startswith("pulumi:providers:"):
@@ -208,6 +216,7 @@ def _options(request: Any) -> Options:
 def _run(program: Program, config: Mapping[str, Any], creation: Any, *, unknown: bool) -> Deployment:
     deployment = Deployment()
     recorder = Recorder(creation, deployment)
+    creation.registered = recorder.resources
     texts = {f"{PROJECT}:{key}": value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
     # Pulumi keeps its state in context variables and an event loop: a thread of its own starts with neither.
     with ThreadPoolExecutor(1, "pulumi") as thread, _own_modules(program):

@@ -216,3 +216,32 @@ def test_pulumi_eks_makes_a_cluster_without_nodes_or_config_map(function_zip: Pa
         "createOidcProvider": True,
     }
     assert {group.name: group.inputs["capacityType"] for group in declared.of_type(NODE_GROUP)} == {"system": "ON_DEMAND", "spot": "SPOT"}
+
+
+@pytest.fixture(scope="module")
+def on_pulumi_eks(world: AwsWorld, network: dict[str, Any], function_zip: Path) -> Deployment:
+    configuration = {**CONFIGURATIONS[PULUMI_EKS], "vpcId": network["vpcId"], "subnetIds": list(network["subnetIds"].values())}
+    return deploy(PULUMI_EKS, {**configuration, "functionZip": str(function_zip)}, world)
+
+
+def test_components_find_the_cluster_of_pulumi_eks_by_name_and_arn(on_pulumi_eks: Deployment, world: AwsWorld) -> None:
+    (name,) = {group.inputs["clusterName"] for group in on_pulumi_eks.of_type(NODE_GROUP)}
+    assert world.client("eks").describe_cluster(name=name)["cluster"]["accessConfig"]["authenticationMode"] == "API"
+    assert {entry.inputs["clusterName"] for entry in on_pulumi_eks.of_type("aws:eks/accessEntry:AccessEntry")} == {name}
+    scan = on_pulumi_eks.one(FUNCTION, "autoscaler-scan")
+    assert scan.inputs["environment"]["variables"]["AUTOSCALER_CLUSTER_NAME"] == name
+    role = world.credentials_of(scan.inputs["role"], session_name="autoscaler")
+    assert world.client("eks", role).describe_cluster(name=name)["cluster"]["name"] == name
+    world.client("autoscaling", role).set_desired_capacity(
+        AutoScalingGroupName=on_pulumi_eks.outputs["spot_auto_scaling_group"], DesiredCapacity=0
+    )
+
+
+def test_the_oidc_provider_of_pulumi_eks_vouches_for_the_service_account(on_pulumi_eks: Deployment, world: AwsWorld) -> None:
+    arn = on_pulumi_eks.outputs["service_account_annotations"]["eks.amazonaws.com/role-arn"]
+    role = world.client("iam").get_role(RoleName=arn.rpartition("/")[2])["Role"]
+    name = on_pulumi_eks.of_type(NODE_GROUP)[0].inputs["clusterName"]
+    issuer = world.client("eks").describe_cluster(name=name)["cluster"]["identity"]["oidc"]["issuer"].removeprefix("https://")
+    (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Principal"]["Federated"] == f"arn:aws:iam::123456789012:oidc-provider/{issuer}"
+    assert statement["Condition"]["StringEquals"][f"{issuer}:sub"] == "system:serviceaccount:shop:reader"
