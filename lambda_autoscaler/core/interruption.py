@@ -26,6 +26,8 @@ NODEGROUP_LABEL: Final = "eks.amazonaws.com/nodegroup"
 EKS_HOOK: Final = "Terminate-LC-Hook"
 # An instance that outlived its warning by this long is not being interrupted any more.
 STALE_SECONDS: Final = 600.0
+# What an instance takes at the least to stop and start again; times of events and conditions are whole seconds.
+RESTART_SECONDS: Final = 5.0
 _OTHERS: Final = {"karpenter.sh/nodepool": "Karpenter", "eks.amazonaws.com/compute-type": "EKS Auto Mode"}
 _Written = TypeVar("_Written")
 _STRENGTH: Final = {kind: at for at, kind in enumerate(Kind)}
@@ -150,7 +152,7 @@ def _has_come_back(event: InstanceEvent, node: Node, options: Options) -> bool:
     if event.kind is not Kind.STATE_CHANGE or event.detail not in ("stopping", "stopped"):
         return False
     state = readiness(node, options)
-    return state.ready and state.changed > event.at
+    return state.ready and state.changed > event.at + RESTART_SECONDS
 
 
 def _fresh(event: InstanceEvent, node: Node, now: float) -> InterruptionRecord:
