@@ -4,6 +4,7 @@ Everything else goes to moto as it came. One address serves every AWS service, a
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -25,13 +26,17 @@ _HOP_HEADERS = {"connection", "transfer-encoding", "content-length", "content-en
 
 @dataclass(frozen=True)
 class Call:
-    """One request that reached the world, and how it ended (``error``: AWS's code, None when it succeeded)."""
+    """One request that reached the world, and how it ended (``error``: AWS's code, None when it succeeded).
+
+    ``at`` is when it was answered, in seconds since the epoch.
+    """
 
     service: str
     operation: str
     principal: str
     params: dict[str, Any]
     error: str | None
+    at: float
 
     @property
     def is_write(self) -> bool:
@@ -113,8 +118,9 @@ class Shim:
         return aws_protocol.write_error(parsed.protocol, error)
 
     def _record(self, parsed: Parsed, principal: str, error: str | None) -> None:
+        now = time.time()  # noqa: TID251 - tests compare it with the times of other logs
         with self._lock:
-            self._calls.append(Call(parsed.service, parsed.operation, principal, parsed.params, error))
+            self._calls.append(Call(parsed.service, parsed.operation, principal, parsed.params, error, now))
 
 
 def _as_aws_error(failed: ClientError) -> AwsError:

@@ -21,6 +21,7 @@ from botocore.config import Config
 from moto.server import ThreadedMotoServer
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from tests.cluster.account_events import AccountEvents
 from tests.cluster.aws_guard import Guard
 from tests.cluster.aws_protocol import Parsed
 from tests.cluster.aws_shim import Answer, Call, Shim
@@ -31,14 +32,21 @@ from tests.cluster.eks_node_groups import EksNodeGroups
 from tests.cluster.event_source_mappings import EventSourceMappings
 from tests.cluster.group_capacity import Clock, GroupCapacity
 from tests.cluster.iam_evaluation import Access
+from tests.cluster.instance_ends import InstanceEnds
+from tests.cluster.lambda_invocations import LambdaInvocations
 from tests.cluster.principals import ACCOUNT, ADMINISTRATOR, Credentials, Principal, Principals
 from tests.cluster.sqs_queues import SqsQueues
+from tests.cluster.timers import Timers
 
+RESET_SECONDS = 60.0
 REGION = "us-east-1"
 
 
 class AwsWorld:
-    """One AWS account; a context manager. ``clock`` (UTC) dates what the world makes."""
+    """One AWS account; a context manager. ``clock`` (UTC) dates what the world makes.
+
+    ``instances`` ends instances as EC2 does, ``events`` is the default bus, ``invocations`` knows where functions run.
+    """
 
     def __init__(self, clock: Clock = utc_now) -> None:
         self._moto_server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -50,6 +58,10 @@ class AwsWorld:
         self._guard = Guard(self._principals, self._moto, self._queues)
         self._mappings = EventSourceMappings(self._principals, self._moto, clock)
         self._capacity = GroupCapacity(self._moto, clock)
+        self._timers = Timers()
+        self.events = AccountEvents(self._moto, self.may_send, clock)
+        self.instances = InstanceEnds(self._moto, self._capacity, self.events, self._timers)
+        self.invocations = LambdaInvocations(self._timers)
         self._clusters = EksClusters(self._moto)
         self._access = EksAccess(self._moto, self._authentication_mode, clock)
         self._add_ons = EksAddOns(self._authentication_mode, self._access, clock)
@@ -67,11 +79,15 @@ class AwsWorld:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Stop both servers."""
+        """Stop both servers; raises what failed in the background."""
+        errors = self._timers.errors
+        self._timers.forget()
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
         self._moto_server.stop()
+        if errors and error is None:
+            raise errors[0]
 
     @property
     def url(self) -> str:
@@ -94,7 +110,7 @@ class AwsWorld:
 
     def reset(self) -> None:
         """An empty account: no resources, sessions, faults or calls."""
-        urllib3.request("POST", f"{self._moto_url}/moto-api/reset").close()
+        urllib3.request("POST", f"{self._moto_url}/moto-api/reset", timeout=RESET_SECONDS).close()
         for part in self._parts():
             part.forget()
         self._shim.forget_calls()
@@ -185,16 +201,18 @@ class AwsWorld:
 
     def _parts(self) -> tuple[Any, ...]:
         parts = (self._principals, self._capacity, self._clusters, self._access, self._add_ons, self._node_groups)
-        return (*parts, self._queues, self._mappings)
+        return (*parts, self._queues, self._mappings, self._timers, self.events, self.instances, self.invocations)
 
     def _answers(self) -> dict[tuple[str, str], Answer]:
         parts = (
             ("autoscaling", self._capacity.answers),
+            ("autoscaling", self.instances.answers),
             ("eks", self._clusters.answers),
             ("eks", self._access.answers),
             ("eks", self._add_ons.answers),
             ("eks", self._node_groups.answers),
             ("lambda", self._mappings.answers),
+            ("lambda", self.invocations.answers),
             ("sqs", self._queues.answers),
         )
         answers: dict[tuple[str, str], Answer] = {

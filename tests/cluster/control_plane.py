@@ -19,6 +19,7 @@ import urllib3
 import yaml
 from lightkube.config.models import Cluster, User
 
+from tests.cluster.audit import audit_arguments
 from tests.cluster.binaries import Binaries
 from tests.cluster.certificates import Certificates, issue_certificates
 from tests.cluster.processes import Component, free_ports, stopped_on_sigterm
@@ -46,7 +47,7 @@ class ControlPlane:
     """Context manager of one control plane; the attributes are set while it is entered.
 
     ``endpoint`` is an https URL, ``ca_pem`` the PEM of the authority to trust, ``admin_token`` a bearer token of group
-    system:masters, ``kubeconfig`` a file with all three, ``folder`` holds one log per component.
+    system:masters, ``kubeconfig`` a file with all three, ``folder`` holds one log per component, and the API server's audit log.
     """
 
     endpoint: str
@@ -139,6 +140,7 @@ class ControlPlane:
             f"--service-account-signing-key-file={certificates.service_account_key}",
             "--endpoint-reconciler-type=none",
             "--profiling=false",
+            *audit_arguments(self.folder),
         ]
         if not self._parts.controllers:
             arguments.append("--disable-admission-plugins=ServiceAccount,TaintNodesByCondition")

@@ -16,9 +16,11 @@ import lightkube
 from lightkube.codecs import from_dict
 
 from eks_autoscaling.bundle import build_bundle, this_machine
+from tests.cluster.asynchronous import EventDropped
 from tests.cluster.aws_world import REGION, AwsWorld
 from tests.cluster.binaries import Binaries
 from tests.cluster.control_plane import ControlPlane
+from tests.cluster.event_source import EventSource
 from tests.cluster.function import Function, Invocation
 from tests.cluster.nodes import NodeJoiner
 from tests.cluster.principals import ADMINISTRATOR
@@ -37,7 +39,8 @@ class DeclaredCluster:
     """Context manager of the whole world of one Pulumi program; the attributes are set while it is entered.
 
     The program names its cluster ``CLUSTER``, starts with ``first_nodes`` nodes, takes the configuration ``functionZip`` and ``settings``,
-    and exports ``function_name``, ``function_role_arn`` and ``schedule_name``. ``progress`` is told each step in a few words.
+    and exports ``function_name``, ``function_role_arn`` and ``schedule_name``; if it also exports ``interruption_function_name`` and
+    ``interruption_role_arn``, events reach that function. ``progress`` is told each step in a few words.
     ``manifest_filter`` may drop or change a Kubernetes object that the program declares before it is applied (None drops it), to see what
     its absence does. ``settings`` are autoscaler flags for the stack, and for commands.
     """
@@ -51,6 +54,8 @@ class DeclaredCluster:
     function: Function
     invoker: ScheduledInvoker
     webhook: TokenWebhook
+    interruption: Function
+    event_source: EventSource
 
     def __init__(
         self,
@@ -123,11 +128,23 @@ class DeclaredCluster:
         self.world.set_cluster_endpoint(CLUSTER, self.control_plane.endpoint, self.control_plane.ca_pem)
         outputs = self.deployment.outputs
         functions = self.world.client("lambda")
-        declared = declared_configuration(functions, outputs["function_name"])
-        credentials = self.world.credentials_of(outputs["function_role_arn"], session_name=declared.name)
-        self.function = resources.enter_context(Function(self.archive, declared, credentials, self.world.url))
+        self.function = self._run_function(resources, "function_name", "function_role_arn")
         scheduler = self.world.client("scheduler")
         self.invoker = ScheduledInvoker(scheduler, functions, self.function, outputs["schedule_name"], self.world.may_invoke)
+        self.world.invocations.serve(outputs["function_name"], self._wake)
+        if "interruption_function_name" in outputs:
+            self.interruption = self._run_function(resources, "interruption_function_name", "interruption_role_arn")
+            queues = self.world.client("sqs", self.interruption.credentials)
+            self.event_source = resources.enter_context(EventSource(functions, queues, self.interruption))
+
+    def _wake(self, event: dict[str, Any]) -> None:
+        with contextlib.suppress(EventDropped):  # Lambda tells nobody either
+            self.invoker.asynchronous.invoke(event)
+
+    def _run_function(self, resources: contextlib.ExitStack, name: str, role: str) -> Function:
+        declared = declared_configuration(self.world.client("lambda"), self.deployment.outputs[name])
+        credentials = self.world.credentials_of(self.deployment.outputs[role], session_name=declared.name)
+        return resources.enter_context(Function(self.archive, declared, credentials, self.world.url))
 
     def _apply(self, manifest: dict[str, Any]) -> None:
         kept = self._manifest_filter(manifest)

@@ -38,13 +38,9 @@ class GroupCapacity:
         self._lock = threading.RLock()
         self._groups: dict[str, _Launches] = {}
         self.answers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-            "DescribeAutoScalingGroups": self.describe_groups,
             "DescribeScalingActivities": self._describe_activities,
             "SetDesiredCapacity": self._set_desired_capacity,
             "UpdateAutoScalingGroup": self.update_group,
-            "TerminateInstanceInAutoScalingGroup": self._terminate_instance,
-            "CompleteLifecycleAction": self._check_hook,
-            "RecordLifecycleActionHeartbeat": self._check_hook,
         }
 
     def forget(self) -> None:
@@ -149,33 +145,35 @@ class GroupCapacity:
         for _ in range(size - have):
             self.record(name, "Successful", "")
 
-    def _terminate_instance(self, params: dict[str, Any]) -> dict[str, Any]:
-        instance, decrement = params["InstanceId"], params["ShouldDecrementDesiredCapacity"]
-        autoscaling = self._moto("autoscaling")
-        found = autoscaling.describe_auto_scaling_instances(InstanceIds=[instance])["AutoScalingInstances"]
-        if not found:
+    def holds(self, instance: str) -> bool:
+        """Whether the instance is in service in a group."""
+        return self._group_of(instance) is not None
+
+    def remove(self, instance: str, *, decrement: bool) -> tuple[str, dict[str, Any]]:
+        """Take an instance out of its group, which replaces it unless its desired capacity goes down with it.
+
+        Returns the group's name and how the group described the instance; AwsError as TerminateInstanceInAutoScalingGroup says it.
+        """
+        name = self._group_of(instance)
+        if name is None:
             raise AwsError("ValidationError", f"Instance Id not found - No managed instance found for instance ID: {instance}")
-        name = found[0]["AutoScalingGroupName"]
         with self._lock:
             group, launches = self._existing(name), self._of(name)
             if decrement and group["DesiredCapacity"] <= group["MinSize"]:
                 raise AwsError("ValidationError", _below_minimum(group))
             late = not decrement and (launches.failure is not None or launches.held)
-            answer: dict[str, Any] = autoscaling.terminate_instance_in_auto_scaling_group(
-                InstanceId=instance, ShouldDecrementDesiredCapacity=decrement or late
+            self._moto("autoscaling").detach_instances(
+                AutoScalingGroupName=name, InstanceIds=[instance], ShouldDecrementDesiredCapacity=decrement or late
             )
             if late:
                 launches.wanted = group["DesiredCapacity"]
             elif decrement and launches.wanted is not None:
                 launches.wanted -= 1
-        return answer
+        return name, next(one for one in group["Instances"] if one["InstanceId"] == instance)
 
-    def _check_hook(self, params: dict[str, Any]) -> dict[str, Any]:
-        name, hook = params["AutoScalingGroupName"], params["LifecycleHookName"]
-        hooks = self._moto("autoscaling").describe_lifecycle_hooks(AutoScalingGroupName=name)["LifecycleHooks"]
-        if hook not in [known["LifecycleHookName"] for known in hooks]:
-            raise AwsError("ValidationError", f"No active Lifecycle Action found with hook {hook} for group {name}")
-        return {}
+    def _group_of(self, instance: str) -> str | None:
+        found = self._moto("autoscaling").describe_auto_scaling_instances(InstanceIds=[instance])["AutoScalingInstances"]
+        return str(found[0]["AutoScalingGroupName"]) if found else None
 
     def _existing(self, name: str) -> dict[str, Any]:
         groups = self.describe_groups({"AutoScalingGroupNames": [name]})["AutoScalingGroups"]

@@ -33,10 +33,11 @@ _EFFECTS = {
 
 @dataclass
 class _Instance:
-    """An in-service instance, and since when (monotonic seconds) and how it is on its way to become a node."""
+    """An instance of a group, and when (monotonic seconds) and how it becomes a node, and ceases to be one."""
 
     group: dict[str, Any]
     joins_at: float
+    leaves_at: float | None = None
     node_name: str | None = None
     fails: bool = False
 
@@ -46,7 +47,8 @@ class NodeJoiner:
 
     ``session`` holds AWS credentials that may describe everything; ``aws_url`` is where AWS answers. Groups are found
     by the tag ``kubernetes.io/cluster/<cluster_name>`` = ``owned``. ``join_seconds`` is the time from in service to
-    registered. A round that fails is tried again; leaving the context raises what the last round failed with.
+    registered. The Node of an instance that waits for a lifecycle action stays: its kubelet runs. A round that fails is
+    tried again; leaving the context raises what the last round failed with.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class NodeJoiner:
         self._region = session.region_name
         self._cluster_name = cluster_name
         self._join_seconds = join_seconds
+        self._leave_seconds = 0.0
         self._joins_to_fail = 0
         self._instances: dict[str, _Instance] = {}
         self._shapes: dict[str, NodeShape] = {}
@@ -87,7 +90,7 @@ class NodeJoiner:
 
     @property
     def nodes(self) -> dict[str, str]:
-        """Instance id to Node name of every instance that has joined and is still in service."""
+        """Instance id to Node name of every instance that has joined and not left."""
         with self._lock:
             return {key: instance.node_name for key, instance in self._instances.items() if instance.node_name}
 
@@ -95,6 +98,11 @@ class NodeJoiner:
         """Instances that come in service from now on register after ``seconds``."""
         with self._lock:
             self._join_seconds = seconds
+
+    def delay_leaves(self, seconds: float) -> None:
+        """The Nodes of instances that end from now on are removed after ``seconds``, if nobody else does."""
+        with self._lock:
+            self._leave_seconds = seconds
 
     def fail_joins(self, count: int) -> None:
         """The next ``count`` instances that come in service never register, though they run."""
@@ -121,32 +129,41 @@ class NodeJoiner:
             self._stopping.wait(_ROUND_SECONDS)
 
     def _mirror(self) -> None:
-        in_service = self._in_service()
+        in_service, waiting = self._running()
         with self._lock:
             for instance_id, group in in_service.items():
                 if instance_id not in self._instances:
                     self._instances[instance_id] = self._arrival(group)
-            gone = [key for key in self._instances if key not in in_service]
-            due = [key for key, instance in self._instances.items() if self._is_due(instance)]
+            ended = [key for key in self._instances if key not in in_service and key not in waiting]
+            gone = [key for key in ended if self._has_left(self._instances[key])]
+            due = [key for key in in_service if self._is_due(self._instances[key])]
         for instance_id in gone:
             self._leave(instance_id)
         if due:
             self._join(due)
 
-    def _in_service(self) -> dict[str, dict[str, Any]]:
-        """Instance id to the Auto Scaling group it is in service of."""
-        found = {}
+    def _running(self) -> tuple[dict[str, dict[str, Any]], set[str]]:
+        """Instance id to the Auto Scaling group it is in service of, and the instances that wait for a lifecycle action before they end."""
+        found: dict[str, dict[str, Any]] = {}
+        waiting: set[str] = set()
         for page in self._autoscaling.get_paginator("describe_auto_scaling_groups").paginate():
             for group in page["AutoScalingGroups"]:
                 if _tags(group).get(f"kubernetes.io/cluster/{self._cluster_name}") == "owned":
                     running = (one for one in group["Instances"] if one["LifecycleState"] == "InService")
                     found.update({instance["InstanceId"]: dict(group) for instance in running})
-        return found
+                    waiting |= {one["InstanceId"] for one in group["Instances"] if one["LifecycleState"] == "Terminating:Wait"}
+        return found, waiting
 
     def _arrival(self, group: dict[str, Any]) -> _Instance:
         fails = self._joins_to_fail > 0
         self._joins_to_fail -= int(fails)
         return _Instance(group, joins_at=time.monotonic() + self._join_seconds, fails=fails)
+
+    def _has_left(self, instance: _Instance) -> bool:
+        """Whether the node of an instance that has ended is to be removed now."""
+        if instance.leaves_at is None:
+            instance.leaves_at = time.monotonic() + self._leave_seconds
+        return instance.leaves_at <= time.monotonic()
 
     @staticmethod
     def _is_due(instance: _Instance) -> bool:

@@ -63,9 +63,9 @@ def group(world: AwsWorld, role: str) -> str:
 
 
 def sizes(world: AwsWorld, group: str) -> tuple[int, int]:
-    """Desired capacity and number of instances."""
+    """Desired capacity and number of instances in service."""
     found = world.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[group])["AutoScalingGroups"][0]
-    return found["DesiredCapacity"], len(found["Instances"])
+    return found["DesiredCapacity"], sum(instance["LifecycleState"] == "InService" for instance in found["Instances"])
 
 
 def resize(world: AwsWorld, group: str, desired: int) -> None:

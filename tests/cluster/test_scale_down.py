@@ -1,6 +1,5 @@
 """Scaling back, end to end: on a real control plane, with the packaged function, on what the stack declares."""
 
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +7,7 @@ from lightkube.resources.core_v1 import Event, Node, Pod
 
 from tests.cluster.binaries import Binaries
 from tests.cluster.function import Invocation
+from tests.cluster.pod_watch import PodWatch
 from tests.cluster.tutorial_cluster import TutorialCluster
 from tests.cluster.waiting import wait_for
 from tests.cluster.workloads import (
@@ -31,39 +31,6 @@ AT_ONCE = {
     "max-drain-parallelism": 5,
 }
 SPREAD_OUT, LEFT = 7, 2
-
-
-class Watch:
-    """Counts the ready pods of the Deployment all the time; ``least`` is the smallest number seen since ``watch``."""
-
-    def __init__(self, cluster: TutorialCluster) -> None:
-        self.least = 0
-        self._cluster = cluster
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def start(self) -> None:
-        self.least = self._ready()
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopping.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stopping.wait(0.1):
-            self.least = min(self.least, self._ready())
-
-    def _ready(self) -> int:
-        pods = self._cluster.admin.list(Pod, namespace=NAMESPACE, labels={"app": DEPLOYMENT})
-        return sum(_is_ready(pod) for pod in pods)
-
-
-def _is_ready(pod: Pod) -> bool:
-    assert pod.metadata is not None
-    conditions = (pod.status.conditions if pod.status else None) or ()
-    ready = any(one.type == "Ready" and one.status == "True" for one in conditions)
-    return ready and pod.metadata.deletionTimestamp is None
 
 
 @pytest.fixture(scope="module")
@@ -112,12 +79,10 @@ def test_seven_pods_on_seven_nodes_are_drained_onto_three_without_breaking_their
     scale(grown.admin, SPREAD_OUT)
     wait_for_running(grown.admin, SPREAD_OUT)
     create_disruption_budget(grown.admin, min_available=SPREAD_OUT - 1)
-    watch = Watch(grown)
-    watch.start()
-    _scan_until(grown, 3)
-    wait_for_ready_nodes(grown.admin, 5, seconds=60)
-    wait_for_running(grown.admin, SPREAD_OUT)
-    watch.stop()
+    with PodWatch(grown.admin, {"app": DEPLOYMENT}) as watch:
+        _scan_until(grown, 3)
+        wait_for_ready_nodes(grown.admin, 5, seconds=60)
+        wait_for_running(grown.admin, SPREAD_OUT)
     assert watch.least >= SPREAD_OUT - 1
 
 

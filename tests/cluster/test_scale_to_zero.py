@@ -73,9 +73,10 @@ def _asg(cluster: DeclaredCluster, name: str) -> str:
 
 
 def _sizes(cluster: DeclaredCluster) -> dict[str, int]:
-    """Desired capacity by group, once the group has as many instances."""
+    """Desired capacity by group, once the group has as many instances in service."""
     groups = {name: cluster.group(_asg(cluster, name)) for name in GROUPS}
-    assert {name: len(group["Instances"]) for name, group in groups.items()} == {
+    in_service = {name: [one for one in group["Instances"] if one["LifecycleState"] == "InService"] for name, group in groups.items()}
+    assert {name: len(instances) for name, instances in in_service.items()} == {
         name: group["DesiredCapacity"] for name, group in groups.items()
     }
     return {name: group["DesiredCapacity"] for name, group in groups.items()}

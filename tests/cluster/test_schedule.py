@@ -12,9 +12,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from tests.cluster.asynchronous import EventDropped
 from tests.cluster.function import Function
 from tests.cluster.principals import Credentials
-from tests.cluster.schedule import EventDropped, ScheduledInvoker, ScheduleError, declared_configuration
+from tests.cluster.schedule import ScheduledInvoker, ScheduleError, declared_configuration
 
 pytestmark = pytest.mark.aws
 
