@@ -58,7 +58,7 @@ from lambda_autoscaler.questions import ReservationInstances
 
 FIRST_STEP_SECONDS: Final = 2
 RETRY_SECONDS: Final = 3
-DIRECTORY_SECONDS: Final = 15.0
+DIRECTORY_SECONDS: Final = 5.0
 WARNING_SECONDS: Final = 2.0
 HEARTBEAT_SECONDS: Final = 30.0
 

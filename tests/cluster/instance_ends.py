@@ -18,7 +18,7 @@ from tests.cluster.timers import Timers
 Params = dict[str, Any]
 SPOT_NOTICE_SECONDS = 120.0
 # From shutting-down to terminated; EC2 takes 30 s and more.
-SHUTDOWN_SECONDS = 1.0
+SHUTDOWN_SECONDS = 6.0
 _TERMINATING = "autoscaling:EC2_INSTANCE_TERMINATING"
 _STATE = "EC2 Instance State-change Notification"
 
