@@ -98,6 +98,12 @@ def test_lines_are_short_enough_to_be_read_in_a_terminal(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_row_of_a_table_stands_below_a_heading(page: Path) -> None:
+    tables = re.findall(r"(?:^\|.*\n)+", page.read_text(), re.MULTILINE)
+    assert [table for table in tables if not re.match(r"\|.*\n\|[-:| ]+\|\n", table)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
 def test_every_snippet_is_whole(page: Path) -> None:
     for text in blocks(page, "python"):
         compile(text, named(page), "exec")
