@@ -38,6 +38,32 @@ class ObjectMeta(Wire, frozen=True):
     owner_references: list[OwnerReference] | None = None
 
 
+class PodAnnotations(Wire, frozen=True):
+    """The annotations of a pod that matter here; others, which may be long, are not kept."""
+
+    safe_to_evict: str | None = msgspec.field(default=None, name="cluster-autoscaler.kubernetes.io/safe-to-evict")
+    safe_local_volumes: str | None = msgspec.field(default=None, name="cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes")
+    scale_up_delay: str | None = msgspec.field(default=None, name="cluster-autoscaler.kubernetes.io/pod-scale-up-delay")
+    daemon_set_pod: str | None = msgspec.field(default=None, name="cluster-autoscaler.kubernetes.io/daemonset-pod")
+    daemon_set_eviction: str | None = msgspec.field(default=None, name="cluster-autoscaler.kubernetes.io/enable-ds-eviction")
+    mirror: str | None = msgspec.field(default=None, name="kubernetes.io/config.mirror")
+    source: str | None = msgspec.field(default=None, name="kubernetes.io/config.source")
+
+
+class PodMeta(Wire, frozen=True):
+    """metav1.ObjectMeta of a pod. Times are RFC 3339 texts."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+    deletion_grace_period_seconds: int | None = None
+    labels: dict[str, str] | None = None
+    annotations: PodAnnotations | None = None
+    owner_references: list[OwnerReference] | None = None
+
+
 class SelectorRequirement(Wire, frozen=True):
     """One expression of a label selector or a node selector term."""
 
@@ -221,7 +247,7 @@ class PodStatus(Wire, frozen=True):
 class Pod(Wire, frozen=True):
     """v1.Pod."""
 
-    metadata: ObjectMeta = ObjectMeta()
+    metadata: PodMeta = PodMeta()
     spec: PodSpec = PodSpec()
     status: PodStatus = PodStatus()
 
@@ -262,7 +288,7 @@ class Node(Wire, frozen=True):
 class PodTemplate(Wire, frozen=True):
     """v1.PodTemplateSpec."""
 
-    metadata: ObjectMeta = ObjectMeta()
+    metadata: PodMeta = PodMeta()
     spec: PodSpec = PodSpec()
 
 

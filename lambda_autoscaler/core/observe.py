@@ -159,7 +159,7 @@ def _daemon_sets(items: Iterable[kubernetes.Workload], shapes: ShapeTable) -> tu
         if template is None:
             continue
         owner = kubernetes.OwnerReference("DaemonSet", item.metadata.name, item.metadata.uid, controller=True, api_version="apps/v1")
-        meta = kubernetes.ObjectMeta(
+        meta = kubernetes.PodMeta(
             name=item.metadata.name,
             namespace=item.metadata.namespace,
             labels=template.metadata.labels,

@@ -28,17 +28,7 @@ from lambda_autoscaler.core.requests import pod_requests
 from lambda_autoscaler.core.units import parse_timestamp
 from lambda_autoscaler.core.volumes import Volumes, volume_need
 
-KNOWN_ANNOTATIONS: Final = frozenset(
-    {
-        "cluster-autoscaler.kubernetes.io/safe-to-evict",
-        "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes",
-        "cluster-autoscaler.kubernetes.io/pod-scale-up-delay",
-        "cluster-autoscaler.kubernetes.io/daemonset-pod",
-        "cluster-autoscaler.kubernetes.io/enable-ds-eviction",
-        "kubernetes.io/config.mirror",
-        "kubernetes.io/config.source",
-    }
-)
+_ANNOTATIONS: Final = kubernetes.PodAnnotations.__struct_encode_fields__
 _ENCODER: Final = msgspec.json.Encoder()
 
 
@@ -115,7 +105,7 @@ class ShapeTable:
         return frozenset(term.namespaces or ()) | {name for name, labels in self._namespaces.items() if selects(chosen, "", labels)}
 
 
-def controller_of(meta: kubernetes.ObjectMeta) -> Controller | None:
+def controller_of(meta: kubernetes.PodMeta) -> Controller | None:
     """The owner reference marked as controller, None for a stand-alone object."""
     for owner in meta.owner_references or ():
         if owner.controller:
@@ -168,8 +158,11 @@ def _local_volumes(spec: kubernetes.PodSpec) -> tuple[str, ...]:
     )
 
 
-def _annotations(meta: kubernetes.ObjectMeta) -> Labels:
-    return tuple(sorted((key, value) for key, value in (meta.annotations or {}).items() if key in KNOWN_ANNOTATIONS))
+def _annotations(meta: kubernetes.PodMeta) -> Labels:
+    if meta.annotations is None:
+        return ()
+    values = zip(_ANNOTATIONS, msgspec.structs.astuple(meta.annotations), strict=True)
+    return tuple(sorted((key, value) for key, value in values if value is not None))
 
 
 def _required_node_terms(affinity: kubernetes.Affinity) -> NodeTerms | None:

@@ -22,7 +22,6 @@ from lambda_autoscaler.core.events import Hook
 from lambda_autoscaler.core.interruption import ANSWER, INTERRUPTION
 from lambda_autoscaler.core.memory import Memory
 from lambda_autoscaler.core.plan import Notice
-from lambda_autoscaler.core.shapes import KNOWN_ANNOTATIONS
 from lambda_autoscaler.core.units import format_timestamp
 from lambda_autoscaler.edge.memory import RECORD_KEY, format_record
 from lambda_autoscaler.edge.snapshot import (
@@ -36,7 +35,7 @@ from lambda_autoscaler.edge.snapshot import (
 )
 from lambda_autoscaler.ports import Aws, BadInput, Kube
 
-KEPT_ANNOTATIONS: Final = KNOWN_ANNOTATIONS | {
+KEPT_ANNOTATIONS: Final = {
     INTERRUPTION,
     ANSWER,
     "cluster-autoscaler.kubernetes.io/scale-down-disabled",
@@ -208,7 +207,8 @@ def _plain(value: Any) -> Any:
             content = getattr(value, field.name)
             if content is None or (not field.required and content == field.default):
                 continue
-            found[field.encode_name] = _kept_annotations(content) if field.name == "annotations" else _plain(content)
+            of_others = field.name == "annotations" and isinstance(content, Mapping)
+            found[field.encode_name] = _kept_annotations(content) if of_others else _plain(content)
         return found
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
