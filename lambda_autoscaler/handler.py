@@ -39,6 +39,10 @@ CLUSTER_NAME: Final = "AUTOSCALER_CLUSTER_NAME"
 QUEUE_URL: Final = "INTERRUPTION_QUEUE_URL"
 SCAN_FUNCTION: Final = "SCAN_FUNCTION"
 ATTEMPTS: Final = 3
+# Answers to events are small. A message is begun only with time for two of them left: one that is cut off has perhaps sent its reminder,
+# and would send another when it comes again.
+ANSWER_SECONDS: Final = 5.0
+MESSAGE_SECONDS: Final = 12.0
 
 logger = Logger()
 
@@ -83,7 +87,7 @@ def interruption(event: Any, context: Any) -> dict[str, Any]:
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
     interrupters = _interrupters(_home(context.invoked_function_arn))
     answer = process_partial_response(
-        event=event, record_handler=lambda record: _offer(interrupters, record.body), processor=processor, context=context
+        event=event, record_handler=lambda record: _offer(interrupters, record.body, context), processor=processor, context=context
     )
     for interrupter in interrupters:
         try:
@@ -108,25 +112,27 @@ def _interrupters(home: Home) -> list[Interrupter]:
     return found
 
 
-def _offer(interrupters: Sequence[Interrupter], body: str) -> None:
+def _offer(interrupters: Sequence[Interrupter], body: str, context: Any) -> None:
     """Offer a message to every cluster of the function: an instance is a node of one of them at most. A fault of one hinders no other."""
     faults: list[AutoscalerError] = []
     for interrupter in interrupters:
         try:
-            _take(interrupter, body)
+            _take(interrupter, body, context)
         except AutoscalerError as fault:
             faults.append(fault)
     if faults:
         raise faults[0]
 
 
-def _take(interrupter: Interrupter, body: str) -> None:
+def _take(interrupter: Interrupter, body: str, context: Any) -> None:
     """Handle a message, again after a moment when that may help: the queue would bring it back only after a minute."""
+    if not _has_time(context):
+        raise Unreachable("a message waits for the next invocation: this one has no time left for it")
     for attempt in range(1, ATTEMPTS + 1):
         try:
             interrupter.take(body)
         except (Unreachable, Throttled, Conflict) as fault:
-            if attempt < ATTEMPTS:
+            if attempt < ATTEMPTS and _has_time(context):
                 time.sleep(1.0)
                 continue
             if isinstance(fault, Unreachable):
@@ -137,6 +143,10 @@ def _take(interrupter: Interrupter, body: str) -> None:
             logger.error(f"a message failed: {type(fault).__name__}: {fault}")  # noqa: TRY400 - one line
             raise
         return
+
+
+def _has_time(context: Any) -> bool:
+    return float(context.get_remaining_time_in_millis()) / 1000 >= MESSAGE_SECONDS
 
 
 def _home(function_arn: str) -> Home:
@@ -152,7 +162,8 @@ def _interrupter(cluster: str, home: Home) -> Interrupter:
         if not os.environ.get(name):
             raise BadInput(f"the variable {name} is not set: the interruption function needs it")
     aws = AwsClient(options)
-    http = KubeHttp(eks_connection(aws.describe_cluster(), EksToken(aws.client("sts"), options.cluster_name)))
+    connection = eks_connection(aws.describe_cluster(), EksToken(aws.client("sts"), options.cluster_name))
+    http = KubeHttp(connection, ANSWER_SECONDS)
     telemetry = PowertoolsTelemetry(logger, options, os.environ.get("POWERTOOLS_METRICS_NAMESPACE") or DEFAULT_NAMESPACE)
     messages = QueueMessages(aws.client, os.environ[QUEUE_URL], os.environ[SCAN_FUNCTION], home, cluster if len(_clusters()) > 1 else "")
     edges = InterruptionEdges(KubeClient(http), aws, messages, telemetry, time.time)  # noqa: TID251 - the entry point gives the clock

@@ -29,8 +29,12 @@ class Context:
     aws_request_id = "request-1"
     invoked_function_arn = f"arn:aws:lambda:{HOME.region}:{HOME.account}:function:interruption"
 
+    def __init__(self, *seconds_left: float) -> None:
+        """``seconds_left`` are told one after the other, the last one for ever."""
+        self._seconds = list(seconds_left) or [60.0]
+
     def get_remaining_time_in_millis(self) -> int:
-        return 60_000
+        return int(1000 * (self._seconds.pop(0) if len(self._seconds) > 1 else self._seconds[0]))
 
 
 @pytest.fixture(autouse=True)
@@ -241,6 +245,18 @@ def test_a_message_that_fails_three_times_is_left_to_the_queue(apis: Apis) -> No
     apis.refusals["PATCH"] = [429, 429, 429]
     assert failed(handler.interruption(batch(WARNING, rebalance(OTHER, time="")), Context())) == ["message-0"]
     assert apis.marks() == {"n2": "RebalanceRecommendation"}
+
+
+def test_a_message_is_not_begun_when_the_invocation_might_end_in_it(apis: Apis) -> None:
+    messages = batch(WARNING, rebalance(OTHER, time=""))
+    assert failed(handler.interruption(messages, Context(30.0, handler.MESSAGE_SECONDS - 1))) == ["message-1"]
+    assert (apis.marks(), len(apis.sent)) == ({"n1": "SpotInterruption"}, 1)
+
+
+def test_a_message_is_not_tried_again_when_the_invocation_might_end_in_it(apis: Apis) -> None:
+    apis.refusals["PATCH"] = [429]
+    assert failed(handler.interruption(batch(WARNING), Context(30.0, handler.MESSAGE_SECONDS - 1))) == ["message-0"]
+    assert apis.marks() == {}
 
 
 def test_a_scan_that_cannot_be_woken_fails_no_message(apis: Apis) -> None:

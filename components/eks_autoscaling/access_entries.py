@@ -105,8 +105,9 @@ def declare(
     cluster: pulumi.Input[str],
     entries: Mapping[str, AccessEntry],
     tags: Mapping[str, pulumi.Input[str]],
-) -> None:
-    """The ``entries`` of ``cluster`` as children of ``parent``; ``name`` starts their logical names."""
+) -> list[aws.eks.AccessPolicyAssociation]:
+    """The ``entries`` of ``cluster`` as children of ``parent``; ``name`` starts their logical names. Returns what associates policies."""
+    associated: list[aws.eks.AccessPolicyAssociation] = []
     options = pulumi.ResourceOptions(parent=parent)
     partition = aws.get_partition_output(opts=pulumi.InvokeOptions(parent=parent)).partition
     for short, entry in entries.items():
@@ -121,7 +122,7 @@ def declare(
             opts=options,
         )
         for policy in entry.get("policies", []):
-            aws.eks.AccessPolicyAssociation(
+            association = aws.eks.AccessPolicyAssociation(
                 f"{name}-{short}-{policy['policy']}",
                 cluster_name=cluster,
                 principal_arn=declared.principal_arn,
@@ -129,6 +130,8 @@ def declare(
                 access_scope=_scope(policy),
                 opts=options,
             )
+            associated.append(association)
+    return associated
 
 
 def _scope(policy: AccessPolicy) -> Any:

@@ -32,6 +32,11 @@ class AmiType:
         """Device of the volume that holds images and pods."""
         return "/dev/xvdb" if self.is_bottlerocket else "/dev/xvda"
 
+    @property
+    def system_device(self) -> str:
+        """Device of the volume that holds the system alone; empty where there is one volume for everything."""
+        return "/dev/xvda" if self.is_bottlerocket else ""
+
 
 def ami_type(given: str | None, instance_types: Sequence[str], architecture: str) -> AmiType:
     """The AMI type of a group; if none is ``given``, Amazon Linux 2023 with the drivers that the types want.

@@ -55,6 +55,8 @@ class Autoscaler(pulumi.ComponentResource):
     """ARNs of the alarms."""
     dashboard_name: pulumi.Output[str] | None = None
     """Name of the dashboard; None without one."""
+    security_group_id: pulumi.Output[str] | None = None
+    """Security group of the functions; None outside a VPC."""
 
     def __init__(self, name: str, args: AutoscalerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Raises ArgumentError for arguments that cannot work, unknown settings among them."""
@@ -64,7 +66,14 @@ class Autoscaler(pulumi.ComponentResource):
         self._members = _members(args)
         package = _package(self, name, args)
         if "network" in args:
-            package = replace(package, place=function_network.declare(package, args["network"]))
+            guards = {
+                short: member["cluster_security_group_id"]
+                for short, member in sorted(args.get("fleet", {}).items())
+                if "cluster_security_group_id" in member
+            }
+            place = function_network.declare(package, args["network"], guards)
+            package = replace(package, place=place)
+            self.security_group_id = pulumi.Output.from_input(place.security_group_ids[0])
         scanning = self._scan(package)
         watched = Watched(args["cluster"]["name"], scanning.function.name)
         manifests = _rbac(args.get("settings", {}))
@@ -95,19 +104,22 @@ class Autoscaler(pulumi.ComponentResource):
         self.function_name, self.function_arn = scanning.function.name, scanning.function.arn
         self.role_arn, self.log_group_name = scanning.role.arn, scanning.logs.name
         self.schedule_name, self.schedule_arn = schedules[0].name, schedules[0].arn
+        # Without names Output.all makes a list.
         self.fleet_schedule_names = pulumi.Output.all(
             **{member.key: schedule.name for member, schedule in zip(self._members[1:], schedules[1:], strict=True)}
-        )
+        ).apply(dict)
         return scanning
 
     def _interruption(self, package: Package, scanning: Function, watched: Watched) -> Watched:
         args = self._args
         queues = interruption.declare_queues(package)
         clusters = [member.cluster for member in self._members]
-        answering = interruption.declare_function(package, clusters, queues.events, scanning.function)
+        at_a_time = int(args.get("interruption_concurrency", 10))
+        reserved = -1 if int(args.get("reserved_concurrency", 1)) == -1 else at_a_time
+        answering = interruption.declare_function(package, clusters, queues.events, scanning.function, reserved)
         access = self._admit(package, interruption.PART, answering, rbac.INTERRUPTION_GROUP, rbac.interruption_manifests())
-        rules = interruption.declare_rules(package, args["cluster"], queues.events)
-        polling = {"concurrency": int(args.get("interruption_concurrency", 10)), "enabled": args.get("enabled", True)}
+        rules = interruption.declare_rules(package, args["cluster"], queues.events, enabled=args.get("enabled", True))
+        polling = {"concurrency": at_a_time, "enabled": args.get("enabled", True)}
         interruption.declare_mapping(package, queues.events, answering, access, polling)
         self.interruption_function_name, self.interruption_function_arn = answering.function.name, answering.function.arn
         self.interruption_role_arn, self.interruption_log_group_name = answering.role.arn, answering.logs.name
@@ -129,10 +141,10 @@ class Autoscaler(pulumi.ComponentResource):
 
     def _watch(self, package: Package, watched: Watched) -> None:
         args = self._args
-        topics = args.get("alarm_topic_arns", ())
-        declared = monitoring.declare_alarms(package, watched, topics) if args.get("alarms", True) else []
+        notify = monitoring.Notify(list(args.get("alarm_topic_arns", ())), enabled=args.get("enabled", True))
+        declared = monitoring.declare_alarms(package, watched, notify) if args.get("alarms", True) else []
         for member in self._members[1:] if args.get("alarms", True) else ():
-            declared += monitoring.declare_member_alarms(package, member.key, member.cluster["name"], topics)
+            declared += monitoring.declare_member_alarms(package, member.key, member.cluster["name"], notify)
         self.alarm_arns = pulumi.Output.all(*(alarm.arn for alarm in declared))
         if args.get("dashboard", True):
             region = pulumi.Output.from_input(args["cluster"]["arn"]).apply(lambda arn: policies.ClusterArn(arn).region)

@@ -23,6 +23,9 @@ class FleetMember(TypedDict):
     """The cluster: ``cluster.ref()``, or name and ARN of any other EKS cluster that uses access entries."""
     kubernetes_provider: NotRequired[kubernetes.Provider]
     """Provider that declares the Kubernetes RBAC in that cluster. Without it apply the output ``manifests`` there yourself."""
+    cluster_security_group_id: NotRequired[pulumi.Input[str]]
+    """Where the functions stand in a VPC: the cluster security group, which guards the private endpoint; the functions are let in. Their
+    VPC must have a route to the cluster's."""
 
 
 class AutoscalerArgs(TypedDict):
@@ -44,15 +47,18 @@ class AutoscalerArgs(TypedDict):
     timeout_seconds: NotRequired[int]
     """Longest run of a scan in seconds, 1 to 900; 55 if absent, so that a scan ends before the next begins."""
     reserved_concurrency: NotRequired[int]
-    """Scans at a time: one for each cluster if absent, 0 to stop them, or -1 to reserve nothing."""
+    """Scans at a time: one for each cluster if absent, 0 to stop them, or -1 to reserve nothing for either function, which accounts with a
+    quota of few concurrent invocations need."""
     enabled: NotRequired[bool]
     """Whether the autoscaler works; True if absent. False keeps everything in place, scans nothing and answers no events."""
     interruption: NotRequired[bool]
     """Whether nodes are emptied before AWS takes their instances away; True if absent. False leaves queue, rules and function out."""
     interruption_concurrency: NotRequired[int]
-    """Batches of ten events that are answered at a time, 2 to 1000; 10 if absent."""
+    """Batches of ten events that are answered at a time, 2 to 1000; 10 if absent. As many invocations are reserved, so that no other
+    function of the account takes them, unless ``reserved_concurrency`` is -1."""
     network: NotRequired[FunctionNetwork]
-    """A VPC for the functions, needed when the cluster's endpoint is private. Outside a VPC if absent."""
+    """A VPC for the functions, needed when the cluster's endpoint is private. Outside a VPC if absent. Each cluster of the fleet then needs
+    its ``cluster_security_group_id`` too."""
     alarms: NotRequired[bool]
     """Alarms on what should wake somebody; True if absent. About ten, at $0.10 a month each (us-east-1)."""
     alarm_topic_arns: NotRequired[Sequence[pulumi.Input[str]]]
@@ -78,9 +84,21 @@ def check(args: AutoscalerArgs) -> None:
         raise ArgumentError(
             "fleet", sorted(args["fleet"]), f"serve at most {MOST_MEMBERS} clusters beside the first; declare another autoscaler"
         )
+    _check_places(args)
     if int(args.get("reserved_concurrency", 1)) < -1:
         raise ArgumentError("reserved_concurrency", args.get("reserved_concurrency"), "use 1, 0 to stop scans, or -1 to reserve nothing")
     if "network" in args:
         function_network.check(args["network"])
     if args.get("log_level", "INFO") not in LOG_LEVELS:
         raise ArgumentError("log_level", args.get("log_level"), f"use one of {', '.join(LOG_LEVELS)}")
+
+
+def _check_places(args: AutoscalerArgs) -> None:
+    for short, member in sorted(args.get("fleet", {}).items()):
+        if ("network" in args) != ("cluster_security_group_id" in member):
+            remedy = (
+                "name the cluster security group, which must let the functions in"
+                if "network" in args
+                else "leave it out, or give the functions a network"
+            )
+            raise ArgumentError(f"fleet[{short!r}].cluster_security_group_id", member.get("cluster_security_group_id"), remedy)

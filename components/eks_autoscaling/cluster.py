@@ -58,7 +58,8 @@ class Cluster(pulumi.ComponentResource):
     oidc_issuer: pulumi.Output[str]
     """Issuer of service account tokens, without https://, as trust conditions spell it."""
     kubeconfig: pulumi.Output[str]
-    """kubeconfig (JSON) that authenticates through ``aws eks get-token``; holds no secret."""
+    """kubeconfig (JSON) that authenticates through ``aws eks get-token``; holds no secret. Known once the admins have access, which takes
+    some seconds to hold everywhere: let a Kubernetes provider also wait for a node group."""
 
     def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Raises ArgumentError for arguments that EKS would refuse or that would lock everyone out."""
@@ -70,13 +71,20 @@ class Cluster(pulumi.ComponentResource):
         self._child = pulumi.ResourceOptions(parent=self)
         cluster = self._control_plane(args)
         admins = {short: access_entries.admin(principal) for short, principal in args["admins"].items()}
-        access_entries.declare(self, name, cluster.name, {**admins, **args.get("access_entries", {})}, self._tags)
+        associations = access_entries.declare(self, name, cluster.name, {**admins, **args.get("access_entries", {})}, self._tags)
         provider = aws.iam.OpenIdConnectProvider(
             f"{name}-oidc",
             url=cluster.identities[0].oidcs[0].issuer,
             client_id_lists=["sts.amazonaws.com"],
             tags=self._tags,
             opts=self._child,
+        )
+        # Whoever uses the kubeconfig gets in only after the admins' entries are there, and may use it until they are taken away.
+        admitted = pulumi.Output.all(cluster.name, *(association.principal_arn for association in associations)).apply(
+            lambda found: found[0]
+        )
+        self.kubeconfig = kubeconfig(
+            cluster.arn, admitted, cluster.endpoint, cluster.certificate_authority.data, args.get("kubeconfig_credentials", {})
         )
         self._set_outputs(cluster, provider)
 
@@ -149,7 +157,6 @@ class Cluster(pulumi.ComponentResource):
         self.role_arn = cluster.role_arn
         self.oidc_provider_arn = provider.arn
         self.oidc_issuer = cluster.identities[0].oidcs[0].issuer.apply(lambda url: url.removeprefix("https://"))
-        self.kubeconfig = kubeconfig(self.arn, self.name, self.endpoint, self.certificate_authority)
         outputs = (
             *("name", "arn", "version", "endpoint", "certificate_authority", "security_group_id", "vpc_id", "service_cidr"),
             *("role_arn", "oidc_provider_arn", "oidc_issuer", "kubeconfig"),

@@ -11,6 +11,7 @@ import pulumi
 
 from eks_autoscaling import access_entries
 from eks_autoscaling.access_entries import AccessEntry
+from eks_autoscaling.kubeconfig import KubeconfigCredentials
 from eks_autoscaling.misuse import ArgumentError
 
 LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
@@ -59,6 +60,8 @@ class ClusterArgs(TypedDict):
     build; True if absent. Another value is another cluster."""
     deletion_protection: NotRequired[bool]
     """Refuse to delete the cluster until this is switched off; False if absent."""
+    kubeconfig_credentials: NotRequired[KubeconfigCredentials]
+    """Which AWS credentials the output ``kubeconfig`` uses; those of the environment if absent. They must be an admin's."""
     tags: NotRequired[dict[str, pulumi.Input[str]]]
     """Tags on everything the component makes."""
 

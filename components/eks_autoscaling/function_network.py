@@ -4,7 +4,7 @@ The functions' interfaces stand in subnets of the VPC and share one security gro
 the Kubernetes API. From there they also need a way to AWS: a NAT gateway, or interface endpoints for autoscaling, ec2, eks, sqs and lambda.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 import pulumi
@@ -33,8 +33,8 @@ def check(network: FunctionNetwork) -> None:
         raise ArgumentError("network", list(network["subnet_ids"]), "name at least two subnets, in different zones")
 
 
-def declare(package: Package, network: FunctionNetwork) -> FunctionPlace:
-    """The functions' security group, let into the API and out to AWS."""
+def declare(package: Package, network: FunctionNetwork, others: Mapping[str, pulumi.Input[str]]) -> FunctionPlace:
+    """The functions' security group, let into the APIs and out to AWS; ``others`` are cluster security groups of a fleet by short name."""
     group = aws.ec2.SecurityGroup(
         f"{package.name}-functions",
         description=f"Functions of the autoscaler {package.name}",
@@ -53,15 +53,19 @@ def declare(package: Package, network: FunctionNetwork) -> FunctionPlace:
         tags=dict(package.tags),
         opts=package.child,
     )
-    allowed = aws.vpc.SecurityGroupIngressRule(
-        f"{package.name}-functions",
-        description=f"Kubernetes API for the autoscaler {package.name}",
-        security_group_id=network["cluster_security_group_id"],
-        referenced_security_group_id=group.id,
-        ip_protocol="tcp",
-        from_port=HTTPS,
-        to_port=HTTPS,
-        tags=dict(package.tags),
-        opts=package.child,
-    )
-    return FunctionPlace(list(network["subnet_ids"]), [group.id], [allowed])
+    guards = {"": network["cluster_security_group_id"], **others}
+    allowed: list[pulumi.Resource] = [
+        aws.vpc.SecurityGroupIngressRule(
+            f"{package.name}-functions-{key}" if key else f"{package.name}-functions",
+            description=f"Kubernetes API for the autoscaler {package.name}",
+            security_group_id=guard,
+            referenced_security_group_id=group.id,
+            ip_protocol="tcp",
+            from_port=HTTPS,
+            to_port=HTTPS,
+            tags=dict(package.tags),
+            opts=package.child,
+        )
+        for key, guard in guards.items()
+    ]
+    return FunctionPlace(list(network["subnet_ids"]), [group.id], allowed)

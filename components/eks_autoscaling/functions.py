@@ -87,7 +87,8 @@ class Package:
             runtime=RUNTIME,
             architectures=["arm64"],
             environment={"variables": {**self.variables, **settings.get("variables", {})}},
-            logging_config={"log_format": "JSON", "log_group": logs.name},
+            # The functions write JSON themselves. With Lambda's own format Lambda would drop lines by a level of its own.
+            logging_config={"log_format": "Text", "log_group": logs.name},
             tags=dict(self.tags),
             opts=pulumi.ResourceOptions(parent=self.parent, depends_on=[logs, permissions, *needs]),
             **own,

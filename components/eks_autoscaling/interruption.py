@@ -8,6 +8,8 @@ Odd parts:
   instance's notice, and because the function sends itself the next step of a drain with a delay.
 * A message is gone after an hour: whatever it warned of has happened by then.
 * SQS refuses a mapping when messages become visible again before the function's timeout; twice the timeout leaves room.
+* Lambda ends what looks like a recursive loop after 16 invocations, unless a function may loop: a drain takes more steps than
+  that. It ends by itself: each reminder is bound to a node and ends with it or with its mark.
 * The rules' targets are declared after the queue's policy, or the first events would be refused; the mapping comes after
   the function's access to the cluster, so that the first message finds it in place.
 """
@@ -77,13 +79,14 @@ def declare_queues(package: Package) -> Queues:
     return Queues(events, dead_letters)
 
 
-def declare_rules(package: Package, cluster: ClusterRef, queue: aws.sqs.Queue) -> list[aws.cloudwatch.EventRule]:
+def declare_rules(package: Package, cluster: ClusterRef, queue: aws.sqs.Queue, *, enabled: bool) -> list[aws.cloudwatch.EventRule]:
     """The rules of the default event bus, the queue as their target, and the queue's policy that accepts them and nobody else."""
     rules = [
         aws.cloudwatch.EventRule(
             names.child(package.name, rule.part, RULE_NAME_LIMIT),
             description=rule.description,
             event_pattern=json.dumps(rule.pattern),
+            state="ENABLED" if enabled else "DISABLED",
             tags=dict(package.tags),
             opts=package.child,
         )
@@ -99,8 +102,13 @@ def declare_rules(package: Package, cluster: ClusterRef, queue: aws.sqs.Queue) -
     return rules
 
 
-def declare_function(package: Package, clusters: Sequence[ClusterRef], queue: aws.sqs.Queue, scan: aws.lambda_.Function) -> Function:
-    """The function, which knows the queue and the scan by its variables. ArgumentError when the autoscaler's name is too long."""
+def declare_function(
+    package: Package, clusters: Sequence[ClusterRef], queue: aws.sqs.Queue, scan: aws.lambda_.Function, reserved_concurrency: int
+) -> Function:
+    """The function, which knows the queue and the scan by its variables; as many invocations as said are kept for it (-1: none).
+
+    ArgumentError when the autoscaler's name is too long.
+    """
     logs = package.logs(f"{package.name}-{PART}-logs", f"{package.name}-{PART}")
     arns = pulumi.Output.all(logs.arn, queue.arn, scan.arn, *(cluster["arn"] for cluster in clusters))
     document = arns.apply(lambda found: policies.joined([policies.interruption(arn, *found[:3]) for arn in found[3:]]))
@@ -109,6 +117,7 @@ def declare_function(package: Package, clusters: Sequence[ClusterRef], queue: aw
         "handler": HANDLER,
         "memory_size": MEMORY_SIZE_MIB,
         "timeout": TIMEOUT_SECONDS,
+        "reserved_concurrent_executions": reserved_concurrency,
         "variables": {"INTERRUPTION_QUEUE_URL": queue.url, "SCAN_FUNCTION": scan.name},
     }
     return package.function(PART, logs, package.role(PART, document), settings)
@@ -117,7 +126,13 @@ def declare_function(package: Package, clusters: Sequence[ClusterRef], queue: aw
 def declare_mapping(
     package: Package, queue: aws.sqs.Queue, called: Function, needs: list[pulumi.Resource], settings: Mapping[str, Any]
 ) -> aws.lambda_.EventSourceMapping:
-    """What hands messages to the function. ``settings``: ``enabled``, and ``concurrency`` as the most batches at a time (2 to 1000)."""
+    """What hands messages to the function, once it may send itself more of them.
+
+    ``settings``: ``enabled``, and ``concurrency`` as the most batches at a time (2 to 1000).
+    """
+    loops = aws.lambda_.FunctionRecursionConfig(
+        f"{package.name}-{PART}", function_name=called.function.name, recursive_loop="Allow", opts=package.child
+    )
     return aws.lambda_.EventSourceMapping(
         f"{package.name}-{PART}",
         event_source_arn=queue.arn,
@@ -129,5 +144,5 @@ def declare_mapping(
         scaling_config={"maximum_concurrency": settings["concurrency"]},
         enabled=settings["enabled"],
         tags=dict(package.tags),
-        opts=pulumi.ResourceOptions(parent=package.parent, depends_on=[called.permissions, *needs]),
+        opts=pulumi.ResourceOptions(parent=package.parent, depends_on=[called.permissions, loops, *needs]),
     )

@@ -17,13 +17,17 @@ DEFAULT_HOP_LIMIT = 1
 
 @dataclass(frozen=True)
 class Machine:
-    """What every launch template says: its ``name``, the volume's ``device`` and size (GiB), how far IMDS answers (network hops), tags."""
+    """What every launch template says: its ``name``, the volume's ``device`` and size (GiB), how far IMDS answers (network hops), tags.
+
+    ``system_device`` is that of an image whose system has a volume of its own, which stays as large as it is.
+    """
 
     name: str
     device: str
     disk_size_gib: int
     imds_hop_limit: int
     tags: Mapping[str, pulumi.Input[str]]
+    system_device: str = ""
 
 
 def launch_template(parent: pulumi.Resource, machine: Machine, **more: Any) -> aws.ec2.LaunchTemplate:
@@ -34,12 +38,15 @@ def launch_template(parent: pulumi.Resource, machine: Machine, **more: Any) -> a
         "encrypted": "true",
         "delete_on_termination": "true",
     }
+    volumes: list[Any] = [{"device_name": machine.device, "ebs": volume}]
+    if machine.system_device:
+        volumes.append({"device_name": machine.system_device, "ebs": {"encrypted": "true", "delete_on_termination": "true"}})
     tags = {"Name": machine.name, **machine.tags}
     return aws.ec2.LaunchTemplate(
         machine.name,
         description=f"Nodes of {machine.name}",
         update_default_version=True,
-        block_device_mappings=[{"device_name": machine.device, "ebs": volume}],
+        block_device_mappings=volumes,
         metadata_options={
             "http_endpoint": "enabled",
             "http_tokens": "required",

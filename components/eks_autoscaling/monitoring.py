@@ -217,21 +217,27 @@ def _widget(panel: Panel, place: int, watched: Watched, region: str) -> dict[str
     return {"type": "metric", "x": column * _WIDTH, "y": row * _HEIGHT, "width": _WIDTH, "height": _HEIGHT, "properties": properties}
 
 
-def declare_alarms(package: Package, watched: Watched, topics: Sequence[pulumi.Input[str]]) -> list[aws.cloudwatch.MetricAlarm]:
-    """The alarms; they notify ``topics`` (ARNs of SNS topics) when they go off and when they are over."""
-    return [_alarm(package, alarm, watched, list(topics)) for alarm in alarms(watched)]
+@dataclass(frozen=True)
+class Notify:
+    """Whom alarms notify when they go off and when they are over: ARNs of SNS topics; nobody while not ``enabled``."""
+
+    topics: Sequence[pulumi.Input[str]]
+    enabled: bool = True
 
 
-def declare_member_alarms(
-    package: Package, key: str, cluster: pulumi.Input[str], topics: Sequence[pulumi.Input[str]]
-) -> list[aws.cloudwatch.MetricAlarm]:
+def declare_alarms(package: Package, watched: Watched, notify: Notify) -> list[aws.cloudwatch.MetricAlarm]:
+    """The alarms of an autoscaler."""
+    return [_alarm(package, alarm, watched, notify) for alarm in alarms(watched)]
+
+
+def declare_member_alarms(package: Package, key: str, cluster: pulumi.Input[str], notify: Notify) -> list[aws.cloudwatch.MetricAlarm]:
     """Alarms on what is measured for one more cluster of a fleet, whose functions are watched already."""
     own_metrics = [alarm for alarm in (*SCAN_ALARMS, *INTERRUPTION_ALARMS) if alarm.metric.source == NAMESPACE]
     member = replace(package, name=f"{package.name}-{key}")
-    return [_alarm(member, alarm, Watched(cluster, ""), list(topics)) for alarm in own_metrics]
+    return [_alarm(member, alarm, Watched(cluster, ""), notify) for alarm in own_metrics]
 
 
-def _alarm(package: Package, alarm: Alarm, watched: Watched, topics: list[pulumi.Input[str]]) -> aws.cloudwatch.MetricAlarm:
+def _alarm(package: Package, alarm: Alarm, watched: Watched, notify: Notify) -> aws.cloudwatch.MetricAlarm:
     metric = alarm.metric
     return aws.cloudwatch.MetricAlarm(
         f"{package.name}-{alarm.key}",
@@ -246,20 +252,21 @@ def _alarm(package: Package, alarm: Alarm, watched: Watched, topics: list[pulumi
         evaluation_periods=alarm.periods,
         datapoints_to_alarm=alarm.breaching_periods,
         treat_missing_data=alarm.missing,
-        alarm_actions=topics,
-        ok_actions=topics,
+        actions_enabled=notify.enabled,
+        alarm_actions=list(notify.topics),
+        ok_actions=list(notify.topics),
         tags=package.tags,
         opts=pulumi.ResourceOptions(parent=package.parent),
     )
 
 
 def declare_dashboard(package: Package, watched: Watched, region: pulumi.Input[str]) -> aws.cloudwatch.Dashboard:
-    """The dashboard, named after the autoscaler."""
+    """The dashboard, named after autoscaler, cluster and region: dashboards of an account are not those of a region."""
     names = pulumi.Output.all(watched.cluster, watched.function, watched.interruption_function, watched.queue, watched.dead_letters, region)
     body = names.apply(lambda found: json.dumps(dashboard_body(replace(watched, **dict(zip(_FIELDS, found[:5], strict=True))), found[5])))
     return aws.cloudwatch.Dashboard(
         f"{package.name}-dashboard",
-        dashboard_name=package.name,
+        dashboard_name=pulumi.Output.concat(package.name, "-", watched.cluster, "-", region),
         dashboard_body=body,
         opts=pulumi.ResourceOptions(parent=package.parent),
     )

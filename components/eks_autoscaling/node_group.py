@@ -115,6 +115,7 @@ class _ManagedNodeGroup(pulumi.ComponentResource):
             args.get("disk_size_gib", DEFAULT_DISK_GIB),
             args.get("imds_hop_limit", DEFAULT_HOP_LIMIT),
             self._tags,
+            image.system_device,
         )
         return launch_templates.launch_template(self, machine, user_data=inputs.user_data(args, image))
 

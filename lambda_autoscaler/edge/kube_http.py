@@ -19,7 +19,7 @@ USER_AGENT: Final = "eks-autoscaling"
 MERGE_PATCH: Final = "application/merge-patch+json"
 JSON: Final = "application/json"
 _CONNECT_SECONDS: Final = 5.0
-_READ_SECONDS: Final = 20.0
+READ_SECONDS: Final = 20.0
 
 
 class Connection(msgspec.Struct, frozen=True):
@@ -54,9 +54,9 @@ class _Status(msgspec.Struct, frozen=True):
 
 
 class KubeHttp:
-    """Requests to one API server over kept-alive, gzip-compressed connections."""
+    """Requests to one API server over kept-alive, gzip-compressed connections; ``read_seconds`` is how long an answer may take."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, read_seconds: float = READ_SECONDS) -> None:
         self._connection = connection
         self._server = connection.server.rstrip("/")
         retries = Retry(
@@ -65,7 +65,7 @@ class KubeHttp:
         self._pool = urllib3.PoolManager(
             maxsize=8,
             ssl_context=connection.tls,
-            timeout=Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
+            timeout=Timeout(connect=_CONNECT_SECONDS, read=read_seconds),
             retries=retries,
         )
 

@@ -11,7 +11,7 @@ cluster = Cluster(
     "shop",
     {"subnet_ids": subnets, "admins": {"team": config.require("adminRoleArn")}, "public_access_cidrs": ["0.0.0.0/0"]},
 )
-OnDemandNodeGroup(
+system = OnDemandNodeGroup(
     "system",
     {"cluster": cluster.ref(), "subnet_ids": subnets, "instance_types": ["m5.xlarge"], "min_size": 2, "max_size": 5},
 )
@@ -19,7 +19,7 @@ SpotNodeGroup(
     "work",
     {"cluster": cluster.ref(), "subnet_ids": subnets, "instance_types": ["m5.xlarge", "m5a.xlarge"], "min_size": 0, "max_size": 20},
 )
-provider = kubernetes.Provider("kubernetes", kubeconfig=cluster.kubeconfig)
+provider = kubernetes.Provider("kubernetes", kubeconfig=cluster.kubeconfig, opts=pulumi.ResourceOptions(depends_on=[system]))
 Autoscaler(
     "autoscaler",
     {"cluster": cluster.ref(), "settings": {"expander": "least-waste"}, "kubernetes_provider": provider},

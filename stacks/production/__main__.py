@@ -24,9 +24,15 @@ cluster = Cluster(
         "log_retention_days": 365,
     },
 )
-provider = kubernetes.Provider("kubernetes", kubeconfig=cluster.kubeconfig, enable_config_map_mutable=True)
 on_nodes = NodeAddOns("node-add-ons", {"cluster": cluster.ref(), "vpc_cni": groups.VPC_CNI})
 nodes = groups.declare(cluster.ref(), config.subnet_ids, pulumi.ResourceOptions(depends_on=[on_nodes]))
+# By the time the groups stand, the deployer's access holds everywhere.
+provider = kubernetes.Provider(
+    "kubernetes",
+    kubeconfig=cluster.kubeconfig,
+    enable_config_map_mutable=True,
+    opts=pulumi.ResourceOptions(depends_on=nodes),
+)
 AddOns(
     "add-ons",
     {"cluster": cluster.ref(), "ebs_csi_driver": True, "metrics_server": True, "cloudwatch_observability": True},

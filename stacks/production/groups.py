@@ -31,7 +31,7 @@ def declare(cluster: ClusterRef, subnets: dict[str, str], options: pulumi.Resour
         {
             **shared,
             "labels": {"workload": "operations"},
-            "taints": [{"key": "CriticalAddonsOnly", "value": "true", "effect": "NoSchedule"}],
+            "taints": [CRITICAL],
         },
         options,
     )

@@ -48,13 +48,16 @@ spot = SpotNodeGroup(
     },
 )
 
+# By the time a group stands, the deployer's access holds everywhere.
+provider = kubernetes.Provider("kubernetes", kubeconfig=cluster.kubeconfig, opts=pulumi.ResourceOptions(depends_on=[on_demand]))
 autoscaler = Autoscaler(
     "autoscaler",
     {
         "cluster": cluster.ref(),
         "settings": config.settings,
         "code": config.code,
-        "kubernetes_provider": kubernetes.Provider("kubernetes", kubeconfig=cluster.kubeconfig),
+        "reserved_concurrency": 1 if config.reserve_concurrency else -1,
+        "kubernetes_provider": provider,
     },
 )
 

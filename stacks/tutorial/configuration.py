@@ -24,6 +24,9 @@ class Configuration:
     everyone, is for a tutorial: the function runs outside the VPC and has no fixed address."""
     settings: dict[str, Any]
     """``settings``: Cluster Autoscaler flags without the dashes in front; none."""
+    reserve_concurrency: bool
+    """``reserveConcurrency``: keep concurrent invocations of the account for the functions; true. Accounts that may have only ten in all
+    need false."""
     function_zip: str | None
     """``functionZip``: path of the function's zip, if a pipeline has built it before; built on the spot."""
 
@@ -43,6 +46,7 @@ class Configuration:
             admins=config.get_object("admins") or {"deployer": _deployer()},
             public_access_cidrs=config.get_object("publicAccessCidrs") or ["0.0.0.0/0"],
             settings=config.get_object("settings") or {},
+            reserve_concurrency=config.get_bool("reserveConcurrency", True) is not False,
             function_zip=config.get("functionZip"),
         )
 

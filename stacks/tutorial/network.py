@@ -10,7 +10,9 @@ UNSUITABLE_ZONE_IDS = ["use1-az3", "usw1-az2", "cac1-az3"]
 
 def public_subnets(name: str) -> list[pulumi.Output[str]]:
     """Ids of the new subnets; ``name`` starts the logical names and is the value of the Name tags."""
-    zones = aws.get_availability_zones(state="available", exclude_zone_ids=UNSUITABLE_ZONE_IDS).names[:ZONES]
+    # No Local or Wavelength Zones, which an account has to opt in to.
+    ordinary = [aws.GetAvailabilityZonesFilterArgs(name="opt-in-status", values=["opt-in-not-required"])]
+    zones = aws.get_availability_zones(state="available", exclude_zone_ids=UNSUITABLE_ZONE_IDS, filters=ordinary).names[:ZONES]
     tags = {"Name": name}
     vpc = aws.ec2.Vpc(name, cidr_block="10.0.0.0/16", enable_dns_hostnames=True, tags=tags)
     gateway = aws.ec2.InternetGateway(name, vpc_id=vpc.id, tags=tags)

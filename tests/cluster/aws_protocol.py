@@ -45,6 +45,8 @@ class Parsed:
     region: str
     protocol: str
     model: OperationModel
+    trace: str = ""
+    """What the caller was invoked by, as AWS's SDKs tell it inside of Lambda."""
 
 
 def read(request: Request) -> Parsed:
@@ -64,7 +66,7 @@ def read(request: Request) -> Parsed:
         }
     )
     params = {name: value for name, value in parsed.items() if value is not None}
-    return Parsed(service, str(model.name), params, access_key, region, protocol, model)
+    return Parsed(service, str(model.name), params, access_key, region, protocol, model, request.headers.get("X-Amzn-Trace-Id", ""))
 
 
 def write(request: Parsed, result: dict[str, Any]) -> Response:

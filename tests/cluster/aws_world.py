@@ -34,6 +34,7 @@ from tests.cluster.group_capacity import Clock, GroupCapacity
 from tests.cluster.iam_evaluation import Access
 from tests.cluster.instance_ends import InstanceEnds
 from tests.cluster.lambda_invocations import LambdaInvocations
+from tests.cluster.lambda_recursion import LambdaRecursion
 from tests.cluster.principals import ACCOUNT, ADMINISTRATOR, Credentials, Principal, Principals
 from tests.cluster.sqs_queues import SqsQueues
 from tests.cluster.timers import Timers
@@ -62,6 +63,7 @@ class AwsWorld:
         self.events = AccountEvents(self._moto, self.may_send, clock)
         self.instances = InstanceEnds(self._moto, self._capacity, self.events, self._timers)
         self.invocations = LambdaInvocations(self._timers)
+        self._recursion = LambdaRecursion()
         self._clusters = EksClusters(self._moto)
         self._access = EksAccess(self._moto, self._authentication_mode, clock)
         self._add_ons = EksAddOns(self._authentication_mode, self._access, clock)
@@ -201,7 +203,7 @@ class AwsWorld:
 
     def _parts(self) -> tuple[Any, ...]:
         parts = (self._principals, self._capacity, self._clusters, self._access, self._add_ons, self._node_groups)
-        return (*parts, self._queues, self._mappings, self._timers, self.events, self.instances, self.invocations)
+        return (*parts, self._queues, self._mappings, self._timers, self.events, self.instances, self.invocations, self._recursion)
 
     def _answers(self) -> dict[tuple[str, str], Answer]:
         parts = (
@@ -213,11 +215,13 @@ class AwsWorld:
             ("eks", self._node_groups.answers),
             ("lambda", self._mappings.answers),
             ("lambda", self.invocations.answers),
+            ("lambda", self._recursion.answers),
             ("sqs", self._queues.answers),
         )
         answers: dict[tuple[str, str], Answer] = {
             ("sts", "GetCallerIdentity"): _caller_identity,
             ("sts", "AssumeRole"): self._assume_role,
+            ("sqs", "SendMessage"): lambda request, _: self._queues.send_message(request.params, request.trace),
         }
         for service, plain_answers in parts:
             answers |= {(service, operation): _plain(answer) for operation, answer in plain_answers.items()}

@@ -3,7 +3,8 @@
 What is declared is read back through Lambda's and SQS's APIs; the polls are made with the role of the function. The rules (Lambda
 developer guide, "Using Lambda with Amazon SQS"): a batch is deleted when the function succeeds; with ReportBatchItemFailures only the
 messages that it did not name. What stays becomes visible after the queue's visibility timeout, and goes to the dead-letter queue by the
-count of its receives, which SQS keeps. No more batches run at a time than the maximum concurrency.
+count of its receives, which SQS keeps. No more batches run at a time than the maximum concurrency. A function that sends itself messages is
+stopped unless it may do so.
 """
 
 import threading
@@ -17,6 +18,7 @@ from typing import Any, Self
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.cluster.function import Function, Invocation, Throttled
+from tests.cluster.lambda_recursion import MOST_INVOCATIONS, invocations_before, lineage
 
 _PAUSE_SECONDS = 0.2
 _DEFAULT_CONCURRENCY = 5
@@ -45,6 +47,10 @@ class EventSource:
         name = self._mapping["EventSourceArn"].rpartition(":")[2]
         self._url: str = queues.meta.endpoint_url + f"/123456789012/{name}"
         self._concurrency: int = self._mapping.get("ScalingConfig", {}).get("MaximumConcurrency", _DEFAULT_CONCURRENCY)
+        loops = functions.get_function_recursion_config(FunctionName=function.configuration.name)["RecursiveLoop"]
+        self.refused = 0
+        """Batches that were not handed over because the function had been invoked too often in their chain."""
+        self._may_loop: bool = loops == "Allow"
         self._free = threading.Semaphore(self._concurrency)
         self._lock = threading.Lock()
         self._deliveries: list[Delivery] = []
@@ -98,8 +104,13 @@ class EventSource:
 
     def _deliver(self, messages: list[dict[str, Any]]) -> None:
         received_at = time.time()  # noqa: TID251 - Lambda's clock
+        name = self._function.configuration.name
+        number = 1 + invocations_before(name, [message.get("Attributes", {}).get("AWSTraceHeader", "") for message in messages])
         try:
-            invocation = self._function.invoke({"Records": [self._record(message) for message in messages]})
+            if number > MOST_INVOCATIONS and not self._may_loop:
+                self.refused += 1  # RecursiveInvocationException: the messages fail
+                return
+            invocation = self._function.invoke({"Records": [self._record(message) for message in messages]}, lineage(name, number))
             for message in messages:
                 if message["MessageId"] not in self._failed(messages, invocation):
                     self._queues.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])

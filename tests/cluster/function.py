@@ -111,8 +111,8 @@ class Function:
         for environment in idle:
             environment.kill()
 
-    def invoke(self, event: dict[str, Any]) -> Invocation:
-        """Invoke synchronously, from any thread; raise Throttled above the reserved concurrency."""
+    def invoke(self, event: dict[str, Any], lineage: str = "") -> Invocation:
+        """Invoke synchronously, from any thread; raise Throttled above the reserved concurrency. ``lineage`` ends the trace header."""
         with self._lock:
             limit = self.configuration.reserved_concurrency
             if limit is not None and self._running >= limit:
@@ -121,7 +121,7 @@ class Function:
             environment = self._idle.pop() if self._idle else None
         try:
             environment = environment or _Environment(self, Path(self._scratch.name))
-            invocation = environment.serve(json.dumps(event).encode())
+            invocation = environment.serve(json.dumps(event).encode(), lineage)
             if environment.is_alive():
                 with self._lock:
                     self._idle.append(environment)
@@ -202,7 +202,7 @@ class _Environment:
             self._process.wait()
         self._api.close()
 
-    def serve(self, payload: bytes) -> Invocation:
+    def serve(self, payload: bytes, lineage: str) -> Invocation:
         """Answer one event; afterwards the environment is either idle or gone."""
         request_id = str(uuid.uuid4())
         init_seconds = None
@@ -214,7 +214,7 @@ class _Environment:
                 return self._fail(request_id, self._init_failure(request_id), 0.0, init_seconds)
         sent = time.monotonic()
         deadline = sent + self._configuration.timeout_seconds
-        self._api.send(self._request(request_id, payload))
+        self._api.send(self._request(request_id, payload, lineage))
         answer = self._api.wait_for_answer(deadline, self.is_alive)
         if answer is None:
             return self._fail(request_id, self._crash(request_id), time.monotonic() - sent, init_seconds)
@@ -225,13 +225,13 @@ class _Environment:
             return self._fail(request_id, self._out_of_memory(request_id), answer.at - sent, init_seconds)
         return self._invocation(request_id, answer, answer.at - sent, init_seconds)
 
-    def _request(self, request_id: str, payload: bytes) -> Request:
+    def _request(self, request_id: str, payload: bytes, lineage: str) -> Request:
         return Request(
             request_id=request_id,
             payload=payload,
             deadline_ms=int((time.time() + self._configuration.timeout_seconds) * 1000),  # noqa: TID251
             function_arn=self._configuration.arn,
-            trace_id=f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]};Sampled=0",  # noqa: TID251
+            trace_id=f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]};Sampled=0{lineage}",  # noqa: TID251
         )
 
     def _init_failure(self, request_id: str) -> bytes:

@@ -72,6 +72,12 @@ EVENT_ROWS = (
     ),
     Row("aws:cloudwatch/eventTarget:EventTarget", "events", "PutTargets", _target_outputs, name="targetId", shaped=_target),
     Row(
+        "aws:lambda/functionRecursionConfig:FunctionRecursionConfig",
+        "lambda",
+        "PutFunctionRecursionConfig",
+        lambda _, inputs: (inputs["functionName"], {}),
+    ),
+    Row(
         "aws:lambda/eventSourceMapping:EventSourceMapping",
         "lambda",
         "CreateEventSourceMapping",

@@ -41,6 +41,12 @@ class SqsQueues:
             return []
         return [json.loads(attributes["Policy"])] if attributes.get("Policy") else []
 
+    def send_message(self, params: Params, trace: str) -> Params:
+        """SendMessage, which keeps the caller's trace header with the message."""
+        header = {"AWSTraceHeader": {"DataType": "String", "StringValue": trace}} if trace else {}
+        answer: Params = self._moto("sqs").send_message(**{"MessageSystemAttributes": header, **params})
+        return answer
+
     def _set_attributes(self, params: Params) -> Params:
         sqs, url, wanted = self._moto("sqs"), params["QueueUrl"], dict(params["Attributes"])
         if _REDRIVE_ALLOW in wanted:

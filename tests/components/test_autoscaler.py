@@ -28,7 +28,14 @@ def test_settings_become_variables_of_the_function() -> None:
 def test_a_paused_autoscaler_keeps_everything_in_place() -> None:
     running, paused = programs.autoscaler(), programs.autoscaler(enabled=False)
     assert paused.one("aws:scheduler/schedule:Schedule").inputs["state"] == "DISABLED"
+    assert {rule.inputs["state"] for rule in paused.of_type("aws:cloudwatch/eventRule:EventRule")} == {"DISABLED"}
     assert len(paused.resources) == len(running.resources)
+
+
+def test_a_paused_autoscaler_wakes_nobody() -> None:
+    alarms = programs.autoscaler(enabled=False).of_type("aws:cloudwatch/metricAlarm:MetricAlarm")
+    assert alarms
+    assert {alarm.inputs["actionsEnabled"] for alarm in alarms} == {False}
 
 
 def test_without_a_kubernetes_provider_the_manifests_are_exported_and_nothing_is_declared() -> None:
@@ -53,8 +60,30 @@ def test_rbac_follows_the_settings_that_move_the_autoscalers_objects() -> None:
     assert ["status", "eks-autoscaling-state"] in [rule.get("resourceNames") for rule in inside[0]["rules"]]
 
 
+def test_both_functions_have_invocations_of_their_own() -> None:
+    declared = programs.autoscaler(interruption_concurrency=20).of_type(FUNCTION)
+    assert {function.name: function.inputs["reservedConcurrentExecutions"] for function in declared} == {
+        SCAN: 1,
+        "autoscaler-interruption": 20,
+    }
+
+
 def test_accounts_without_concurrency_to_spare_reserve_none() -> None:
-    assert programs.autoscaler(reserved_concurrency=-1).one(FUNCTION, SCAN).inputs["reservedConcurrentExecutions"] == -1
+    declared = programs.autoscaler(reserved_concurrency=-1).of_type(FUNCTION)
+    assert [function.inputs["reservedConcurrentExecutions"] for function in declared] == [-1, -1]
+
+
+def test_the_level_of_logs_is_the_functions_own_matter() -> None:
+    declared = programs.autoscaler(log_level="DEBUG").of_type(FUNCTION)
+    assert {function.inputs["loggingConfig"]["logFormat"] for function in declared} == {"Text"}
+
+
+def test_without_a_fleet_its_schedules_are_an_empty_map() -> None:
+    def program() -> None:
+        archive = pulumi.AssetArchive({"handler.py": pulumi.StringAsset("")})
+        pulumi.export("names", Autoscaler("autoscaler", {"cluster": programs.REF, "code": archive}).fleet_schedule_names)
+
+    assert preview(program, {}).outputs["names"] == {}
 
 
 def test_the_function_waits_for_its_permissions_and_its_log_group() -> None:

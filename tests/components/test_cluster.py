@@ -1,10 +1,16 @@
 """The cluster component: secure by default, and clear about what cannot work."""
 
+import json
 from typing import Any
 
+import pulumi
+import pulumi_kubernetes as kubernetes
 import pytest
 
+from eks_autoscaling import Cluster
+from eks_autoscaling.kubeconfig import KubeconfigCredentials, kubeconfig
 from eks_autoscaling.misuse import ArgumentError
+from tests.cluster.pulumi_mocks import Deployment, preview
 from tests.components import programs
 
 EKS_CLUSTER = "aws:eks/cluster:Cluster"
@@ -115,3 +121,44 @@ def test_everything_the_component_makes_carries_its_tags_and_is_its_child() -> N
 def test_arguments_that_cannot_work_are_refused_before_anything_is_declared(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         programs.cluster(**arguments)
+
+
+# --- kubeconfig ---
+
+
+def with_provider(**arguments: Any) -> Deployment:
+    """A preview of a cluster and of a Kubernetes provider with its kubeconfig."""
+
+    def program() -> None:
+        smallest = {"subnet_ids": ["subnet-1", "subnet-2"], "admins": {"team": "arn:aws:iam::123456789012:role/team"}}
+        cluster = Cluster("prod", {**smallest, **arguments})  # type: ignore[typeddict-item]
+        kubernetes.Provider("kubernetes", kubeconfig=cluster.kubeconfig)
+
+    return preview(program, {})
+
+
+def test_whoever_uses_the_kubeconfig_waits_for_the_access_of_every_admin() -> None:
+    declared = with_provider(admins={name: f"arn:aws:iam::123456789012:role/{name}" for name in ("team", "pipeline")})
+    associations = {one.urn for one in declared.of_type("aws:eks/accessPolicyAssociation:AccessPolicyAssociation")}
+    assert len(associations) == 2
+    assert associations <= set(declared.one("pulumi:providers:kubernetes").options.depends_on)
+
+
+@pytest.mark.parametrize(
+    ("credentials", "added", "variables"),
+    [
+        ({}, [], None),
+        ({"profile": "ops"}, [], [{"name": "AWS_PROFILE", "value": "ops"}]),
+        ({"role_arn": "arn:aws:iam::123456789012:role/team"}, ["--role-arn", "arn:aws:iam::123456789012:role/team"], None),
+    ],
+)
+def test_the_kubeconfig_uses_the_credentials_that_it_is_told(
+    credentials: KubeconfigCredentials, added: list[str], variables: list[dict[str, str]] | None
+) -> None:
+    def program() -> None:
+        arn, name, endpoint, authority = (pulumi.Output.from_input(text) for text in (programs.REF["arn"], "prod", "https://api", "Y2E="))
+        pulumi.export("kubeconfig", kubeconfig(arn, name, endpoint, authority, credentials))
+
+    command = json.loads(preview(program, {}).outputs["kubeconfig"])["users"][0]["user"]["exec"]
+    assert command["args"] == ["--region", "eu-west-1", "eks", "get-token", "--cluster-name", "prod", "--output", "json", *added]
+    assert command.get("env") == variables

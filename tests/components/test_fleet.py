@@ -45,6 +45,27 @@ def test_every_cluster_admits_both_functions() -> None:
     ]
 
 
+NETWORK = {"vpc_id": "vpc-1", "subnet_ids": ["subnet-1", "subnet-2"], "cluster_security_group_id": "sg-prod"}
+
+
+def test_functions_in_a_vpc_are_let_in_by_every_cluster() -> None:
+    members = {"shop": {"cluster": OTHER, "cluster_security_group_id": "sg-shop"}}
+    rules = programs.autoscaler(network=NETWORK, fleet=members).of_type("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule")
+    assert {rule.inputs["securityGroupId"] for rule in rules} == {"sg-prod", "sg-shop"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "remedy"),
+    [
+        ({"network": NETWORK, "fleet": {"shop": {"cluster": OTHER}}}, "must let the functions in"),
+        ({"fleet": {"shop": {"cluster": OTHER, "cluster_security_group_id": "sg-shop"}}}, "give the functions a network"),
+    ],
+)
+def test_a_cluster_that_could_not_be_reached_is_refused(arguments: dict[str, Any], remedy: str) -> None:
+    with pytest.raises(ArgumentError, match=remedy):
+        programs.autoscaler(**arguments)
+
+
 def test_as_many_scans_run_at_a_time_as_there_are_clusters() -> None:
     scan = fleet().one("aws:lambda/function:Function", "autoscaler-scan")
     assert scan.inputs["reservedConcurrentExecutions"] == 2

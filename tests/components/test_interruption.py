@@ -211,9 +211,16 @@ def test_the_function_knows_its_queue_and_the_scan_and_has_the_scans_settings(
     scan = configuration(tutorial_world, tutorial.outputs["function_name"])["Environment"]["Variables"]
     own = {"INTERRUPTION_QUEUE_URL": queue, "SCAN_FUNCTION": tutorial.outputs["function_name"]}
     assert settings["Environment"]["Variables"] == {**scan, **own}
-    assert "Concurrency" not in function
+    assert function["Concurrency"] == {"ReservedConcurrentExecutions": 10}
     declared = tutorial.one("aws:lambda/function:Function", "autoscaler-interruption").inputs
-    assert declared["loggingConfig"] == {"logFormat": "JSON", "logGroup": tutorial.outputs["interruption_log_group"]}
+    assert declared["loggingConfig"] == {"logFormat": "Text", "logGroup": tutorial.outputs["interruption_log_group"]}
+
+
+def test_the_function_may_send_itself_more_messages_than_lambda_takes_for_a_loop(tutorial: Deployment, tutorial_world: AwsWorld) -> None:
+    name = tutorial.outputs["interruption_function_name"]
+    assert tutorial_world.client("lambda").get_function_recursion_config(FunctionName=name)["RecursiveLoop"] == "Allow"
+    mapping = tutorial.one("aws:lambda/eventSourceMapping:EventSourceMapping")
+    assert tutorial.one("aws:lambda/functionRecursionConfig:FunctionRecursionConfig").urn in mapping.options.depends_on
 
 
 def test_the_access_entry_puts_the_role_into_a_group_of_its_own(tutorial: Deployment, tutorial_world: AwsWorld) -> None:

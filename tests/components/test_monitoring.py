@@ -59,6 +59,18 @@ def test_alarms_and_dashboard_can_be_left_out(arguments: dict[str, Any], alarms:
     assert (len(declared.of_type(ALARM)), len(declared.of_type(DASHBOARD))) == (alarms, dashboards)
 
 
+def test_dashboards_of_clusters_and_regions_have_names_of_their_own() -> None:
+    names = {
+        str(programs.autoscaler(cluster=cluster).one(DASHBOARD).inputs["dashboardName"])
+        for cluster in (
+            programs.REF,
+            {"name": "prod", "arn": "arn:aws:eks:us-east-1:123456789012:cluster/prod"},
+            {"name": "staging", "arn": "arn:aws:eks:eu-west-1:123456789012:cluster/staging"},
+        )
+    }
+    assert names == {"autoscaler-prod-eu-west-1", "autoscaler-prod-us-east-1", "autoscaler-staging-eu-west-1"}
+
+
 def test_without_the_interruption_path_nothing_of_it_is_watched() -> None:
     declared = programs.autoscaler(interruption=False).of_type(ALARM)
     assert len(declared) == len(monitoring.SCAN_ALARMS)

@@ -187,7 +187,9 @@ def test_a_larger_disk_is_seen_from_zero_too() -> None:
 
 def test_bottlerocket_gets_the_disk_on_its_data_volume() -> None:
     template = programs.spot(ami_type="BOTTLEROCKET_x86_64").one(LAUNCH_TEMPLATE)
-    assert template.inputs["blockDeviceMappings"][0]["deviceName"] == "/dev/xvdb"
+    data, system = template.inputs["blockDeviceMappings"]
+    assert (data["deviceName"], data["ebs"]["volumeSize"]) == ("/dev/xvdb", 50)
+    assert (system["deviceName"], system["ebs"]) == ("/dev/xvda", {"encrypted": "true", "deleteOnTermination": "true"})
 
 
 def test_the_launch_template_holds_nothing_that_eks_sets_itself() -> None:
