@@ -153,7 +153,7 @@ def test_getting_started_says_how_many_resources_the_tutorial_makes(tmp_path: Pa
 
 def test_getting_started_names_every_configuration_key() -> None:
     source = (ROOT / "stacks" / "tutorial" / "configuration.py").read_text()
-    keys = set(re.findall(r'config\.get(?:_object)?\("(\w+)"\)', source))
+    keys = set(re.findall(r'config\.get(?:_object|_bool)?\("(\w+)"', source))
     table = STARTED.read_text().partition("| `pulumi config set`")[2].partition("\n\n")[0]
     assert keys == {re.sub(r"--path '(\w+).*", r"\1", code) for code in (codes(line)[0] for line in table.splitlines()[2:])}
 
