@@ -42,7 +42,7 @@ from lambda_autoscaler.core.quota import Quota
 from lambda_autoscaler.core.readiness import readiness
 from lambda_autoscaler.core.removal_words import replacement_text
 from lambda_autoscaler.core.salvo import Round, left_over, rounds
-from lambda_autoscaler.core.scale_down import Candidate, ScaleDownInput, Survey, survey, with_survey
+from lambda_autoscaler.core.scale_down import Candidate, ScaleDownInput, Survey, shortest_interval, survey, with_survey
 from lambda_autoscaler.core.scale_up import ScaleUpDecision, ScaleUpInput
 from lambda_autoscaler.core.simulation import Simulation
 from lambda_autoscaler.core.template import cluster_shapes, templates
@@ -57,7 +57,7 @@ def decide(cluster: Cluster, memory: Memory, options: Options, now: float) -> Pl
     cluster, marks = with_marks(cluster, options, now)
     found, memory = templates(cluster, with_risky_pools(memory, cluster, now), options, now)
     health = assess(cluster, memory, options, now)
-    memory = msgspec.structs.replace(health.memory, last_scan=now)
+    memory = msgspec.structs.replace(health.memory, last_scan=now, shortest_interval=shortest_interval(memory, options, now))
     plan = Plan(
         ScaleUpResult.NOT_NEEDED,
         delete_instances=health.delete_instances,

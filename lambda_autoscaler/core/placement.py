@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from operator import attrgetter
 from typing import Final
 
-from lambda_autoscaler.core.model import HOSTNAME_LABEL, NodeClass
+from lambda_autoscaler.core.model import HOSTNAME_LABEL, NodeClass, PodShape
 from lambda_autoscaler.core.needs import Needs
 from lambda_autoscaler.core.node_state import NodeState
 from lambda_autoscaler.core.plan import Rule
@@ -47,6 +47,25 @@ def roomy(needs: Needs, states: Iterable[NodeState]) -> Iterator[NodeState]:
 
 def _without(states: Iterator[NodeState], tally: Tally) -> Iterator[NodeState]:
     return (state for state in states if not state.levels.get(tally))
+
+
+def _for_one(needs: Needs, states: Iterable[NodeState]) -> Iterator[NodeState]:
+    """The same for a single pod, before which nothing changes: none whose port its like holds or with more of it than a spread takes."""
+    found = roomy(needs, states)
+    if needs.ports:
+        found = _without_shape(found, needs.shape)
+    for check in needs.spread:
+        if check.hostname:
+            found = _below(found, check.tally, check.max_skew - check.own + check.tally.minimum(check.min_domains))
+    return found
+
+
+def _without_shape(states: Iterator[NodeState], shape: PodShape) -> Iterator[NodeState]:
+    return (state for state in states if shape not in state.load)
+
+
+def _below(states: Iterator[NodeState], tally: Tally, most: int) -> Iterator[NodeState]:
+    return (state for state in states if state.levels.get(tally, 0) <= most)
 
 
 def place_anywhere(simulation: Simulation, needs: Needs, number: int, states: Iterable[NodeState] | None = None) -> Placed:
@@ -114,7 +133,7 @@ def _common_level(rooms: list[tuple[NodeState, int]], number: int) -> int:
 def place_one_by_one(simulation: Simulation, needs: Needs, number: int, ordered: Iterable[NodeState]) -> Placed:
     """Place pods singly where one pod changes what the next may do; stops at the first that finds no node."""
     if number == 1:
-        found = _first_fitting(simulation, needs, roomy(needs, ordered))
+        found = _first_fitting(simulation, needs, _for_one(needs, ordered))
         return [_place_one(simulation, needs, found[1])] if found else []
     queue = list(roomy(needs, ordered))
     placed: Placed = []

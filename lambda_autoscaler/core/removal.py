@@ -26,10 +26,11 @@ class Removals:
 
     ``destinations`` are the nodes that may take pods, ``shapes`` those of all pods that may have to move. Only open destinations are looked
     at, those with room for the smallest such pod. They are kept in their turns from one removal to the next: nobody else may place pods
-    meanwhile.
+    meanwhile. ``looks`` counts the destinations that were looked at: what all of it cost.
     """
 
     def __init__(self, simulation: Simulation, destinations: Collection[NodeState], shapes: Iterable[PodShape]) -> None:
+        self.looks = 0
         self._simulation = simulation
         self._floor = least_amounts([simulation.needs(shape) for shape in shapes])
         self._unused: dict[NodeClass, OrderedDict[NodeState, None]] = {}
@@ -87,7 +88,10 @@ class Removals:
         yield from self._asked_for(needs, self._used, leaving)
 
     def _asked_for(self, needs: Needs, states: Iterable[NodeState], leaving: NodeState) -> Iterator[NodeState]:
-        return (state for state in states if state is not leaving and (needs.names is None or state.place.name in needs.names))
+        for state in states:
+            self.looks += 1
+            if state is not leaving and (needs.names is None or state.place.name in needs.names):
+                yield state
 
     def _is_open(self, state: NodeState) -> bool:
         return all(state.free[index] >= amount for index, amount in self._floor)

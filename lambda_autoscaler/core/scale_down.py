@@ -23,6 +23,8 @@ from lambda_autoscaler.core.removal import Arrivals, Removals
 from lambda_autoscaler.core.simulation import Simulation
 from lambda_autoscaler.core.utilization import Utilization, utilization
 
+# What a survey may cost. Where pods find no place, each candidate looks at every node: a scan ends in time and the next one goes on.
+MOST_LOOKS: Final = 2_000_000
 DISABLED_ANNOTATION: Final = "cluster-autoscaler.kubernetes.io/scale-down-disabled"
 
 
@@ -91,12 +93,12 @@ def _simulate_removals(
     destinations = {state for name, state in given.states.items() if name not in leaving}
     removals = Removals(simulation, destinations, _movable(eligible))
     arrived: dict[str, list[PodSet]] = {}
-    limit = unneeded_limit(given.memory, given.options, given.now)
+    limit = unneeded_limit(given.memory, given.options)
     unneeded: list[Candidate] = []
     failed: list[str] = []
     for candidate in eligible:
         name = candidate.node.name
-        if len(unneeded) >= limit:
+        if len(unneeded) >= limit or removals.looks >= MOST_LOOKS:
             outcomes[name] = _stays(candidate, Unremovable.OVER_LIMIT)
             continue
         to_move = pods_to_move(_by_shape((*candidate.pods, *arrived.get(name, ()))), context)
@@ -228,19 +230,23 @@ def _stays(candidate: Candidate, reason: Unremovable) -> NodeOutcome:
     return NodeOutcome(candidate.node.name, candidate.node.group, reason, utilization=share, resource=resource)
 
 
-def unneeded_limit(memory: Memory, options: Options, now: float) -> int:
+def unneeded_limit(memory: Memory, options: Options) -> int:
     """How many unneeded nodes are worth knowing of: what can be deleted while the clocks run, with some to spare (section 8.4)."""
     parallel = options.max_scale_down_parallelism
-    interval = shortest_interval(memory, options, now)
+    interval = memory.shortest_interval or _longest_interval(options)
     rounds = int(max(options.scale_down_unneeded_time, interval) // interval)
     return min(len(memory.unneeded_since) + 2 * parallel, parallel * rounds + parallel)
 
 
 def shortest_interval(memory: Memory, options: Options, now: float) -> float:
-    """Smallest time between two scans so far, in seconds; before there were two, the unneeded time."""
-    known = memory.shortest_interval or options.scale_down_unneeded_time or 1e-9
+    """Smallest time between two scans so far, in seconds; before there were two, the unneeded time. ``memory`` is that of the last scan."""
+    known = memory.shortest_interval or _longest_interval(options)
     since = now - memory.last_scan
     return min(known, since) if memory.last_scan and since > 0 else known
+
+
+def _longest_interval(options: Options) -> float:
+    return options.scale_down_unneeded_time or 1e-9
 
 
 def with_survey(memory: Memory, found: Survey, given: ScaleDownInput) -> Memory:
@@ -251,10 +257,4 @@ def with_survey(memory: Memory, found: Survey, given: ScaleDownInput) -> Memory:
     reasons = {name: reason for name, reason in memory.unremovable_for.items() if name in until}
     until |= dict.fromkeys(found.unremovable, given.now + given.options.unremovable_node_recheck_timeout)
     reasons |= {name: (found.outcomes[name].object, found.outcomes[name].rule) for name in found.unremovable}
-    return msgspec.structs.replace(
-        memory,
-        unneeded_since=since,
-        unremovable_until=until,
-        unremovable_for=reasons,
-        shortest_interval=shortest_interval(given.memory, given.options, given.now),
-    )
+    return msgspec.structs.replace(memory, unneeded_since=since, unremovable_until=until, unremovable_for=reasons)

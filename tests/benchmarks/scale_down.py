@@ -14,7 +14,7 @@ from lambda_autoscaler.core.memory import Memory
 from lambda_autoscaler.core.model import Cluster, Node, PodSet, PodShape
 from lambda_autoscaler.core.options import Options
 from tests.benchmarks.scale_up import Work, timed
-from tests.build import NOW, cluster, managed, node, options, rs, shape, waiting
+from tests.build import NOW, cluster, managed, node, options, rs, shape, spread, waiting
 
 CORES, MEMORY = 4000, 8000
 
@@ -48,6 +48,13 @@ def large(fleet: Fleet) -> tuple[Cluster, Options]:
     return cluster(*groups, workloads=workloads), _at_once(max_scale_down_parallelism=1000, max_drain_parallelism=1000)
 
 
+def apart(nodes: int) -> tuple[Cluster, Options]:
+    """Small pods of one Deployment on as many nodes, which a spread over hostnames keeps apart: each looks in vain at every other node."""
+    pod = shape(CORES // 10, MEMORY // 10, controller=rs("web"), labels={"app": "web"}, spread=(spread(app="web"),))
+    members = [_holding(f"n{number}", 1, [pod], number) for number in range(nodes)]
+    return cluster(managed("ng", *members, maximum=10_000), workloads={("ReplicaSet", "default", "web"): nodes}), _at_once()
+
+
 def _holding(name: str, pods: int, shapes: list[PodShape], number: int) -> Node:
     kinds = [shapes[(number * 7 + at) % len(shapes)] for at in range(min(len(shapes), 4, pods))]
     held: list[PodSet] = [waiting(kind, pods // len(kinds), name=f"{name}-{at}") for at, kind in enumerate(kinds)]
@@ -75,6 +82,7 @@ def main() -> None:
     works = [
         Work("remove 240 of 400 nodes with 16,000 pods", 2.15, 0.2, removing(bulk())),
         Work("5,000 nodes, 100,000 pods, a tenth underused", None, inf, removing(large(base))),
+        Work("5,000 nodes whose pods find no place elsewhere", None, inf, removing(apart(5000))),
     ]
     print(f"{'work':<48} {'peer':>9} {'ours':>9} {'target':>9} {'ratio':>7}  result")
     for work in works:

@@ -5,15 +5,32 @@ from typing import Any
 import msgspec
 import pytest
 
+from lambda_autoscaler.core import scale_down
 from lambda_autoscaler.core.decide import decide
 from lambda_autoscaler.core.marks import RECORD_ANNOTATION
 from lambda_autoscaler.core.memory import Memory
-from lambda_autoscaler.core.model import Cluster, DisruptionBudget, GroupOptions, Node, PodSet
+from lambda_autoscaler.core.model import Cluster, DisruptionBudget, GroupOptions, HostPort, Node, PodSet
 from lambda_autoscaler.core.options import Range
 from lambda_autoscaler.core.plan import NodeOutcome, Plan, RemovalRecord, Unremovable
 from lambda_autoscaler.core.removal_words import stay_text
 from lambda_autoscaler.core.scale_down import unneeded_limit
-from tests.build import LONG_AGO, NOW, cluster, daemon_pod, managed, node, options, rs, selector, shape, taint, unready, waiting
+from tests.build import (
+    LONG_AGO,
+    NOW,
+    cluster,
+    daemon_pod,
+    managed,
+    node,
+    options,
+    rs,
+    selector,
+    shape,
+    spread,
+    taint,
+    term,
+    unready,
+    waiting,
+)
 
 WORKLOADS = {("ReplicaSet", "default", "web"): 9, ("DaemonSet", "kube-system", "agent"): 1}
 AT_ONCE: dict[str, Any] = {"scale_down_unneeded_time": 0.0, "scale_down_unready_time": 0.0, "scale_down_delay_after_add": 0.0}
@@ -123,8 +140,45 @@ def test_a_blocking_pod_is_named_with_its_rule_and_not_looked_at_again_for_a_whi
     [(0, 60, 10, 20), (3, 60, 10, 23), (70, 60, 10, 70), (77, 60, 10, 70), (0, 0, 10, 20), (13, 60, 1, 33), (13, 60, 30, 30)],
 )
 def test_no_more_unneeded_nodes_are_looked_for_than_can_go(known: int, unneeded_time: float, interval: float, limit: int) -> None:
-    memory = unneeded(*(f"n{number}" for number in range(known)), last_scan=NOW - interval, shortest_interval=interval)
-    assert unneeded_limit(memory, options(scale_down_unneeded_time=unneeded_time), NOW) == limit
+    memory = unneeded(*(f"n{number}" for number in range(known)), shortest_interval=interval)
+    assert unneeded_limit(memory, options(scale_down_unneeded_time=unneeded_time)) == limit
+
+
+def test_the_more_scans_the_unneeded_time_holds_the_more_unneeded_nodes_are_known() -> None:
+    seen = cluster(managed("ng1", *(small(f"n{number}") for number in range(200)), maximum=300))
+    memory, known = Memory(), []
+    for scan in range(8):
+        memory = decide(seen, memory, options(), NOW + 60 * scan).memory
+        known.append(len(memory.unneeded_since))
+    assert memory.shortest_interval == 60.0
+    assert known == [20, 40, 60, 80, 100, 110, 110, 110]
+
+
+def test_what_a_scan_does_not_get_to_is_looked_at_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scale_down, "MOST_LOOKS", 4 * 9)
+    alone = web(100, anti_affinity=(term(app="web"),))
+    nodes = [small(f"n{number}", alone) for number in range(10)]
+    first = planned(*nodes)
+    reasons = [item.reason for item in first.nodes]
+    assert (reasons.count(Unremovable.NO_PLACE), reasons.count(Unremovable.OVER_LIMIT)) == (4, 6)
+    second = planned(*nodes, memory=first.memory)
+    assert [item.reason for item in second.nodes].count(Unremovable.RECENTLY_UNREMOVABLE) == 4
+    assert {item.node for item in second.nodes if item.reason is Unremovable.NO_PLACE}.isdisjoint(
+        item.node for item in first.nodes if item.reason is Unremovable.NO_PLACE
+    )
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"anti_affinity": (term(app="web"),)},
+        {"spread": (spread(app="web"),)},
+        {"host_ports": (HostPort(8080, "TCP", "0.0.0.0"),)},
+    ],
+)
+def test_pods_that_are_to_stand_apart_find_no_place_where_each_node_has_one(fields: dict[str, Any]) -> None:
+    plan = planned(*(small(f"n{number}", web(100, **fields)) for number in range(4)))
+    assert {item.reason for item in plan.nodes} == {Unremovable.NO_PLACE}
 
 
 def test_an_unneeded_node_waits_for_its_clock_and_loses_it_when_it_is_needed() -> None:
