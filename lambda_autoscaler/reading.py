@@ -2,7 +2,7 @@
 
 Auto Scaling groups come first: without one there is nothing to do. What the groups refer to (EKS node groups, launch templates, instance
 types, failed launches of groups that lack instances) follows, then the Kubernetes lists. Nodes and pods must be readable; any other thing
-that cannot be read becomes a sentence in ``faults``, and the scan goes on with the healthy rest.
+that cannot be read becomes a sentence in ``faults``, and the scan goes on with the healthy rest: it may add nodes, but removes none.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -49,11 +49,12 @@ class _GroupName(msgspec.Struct, frozen=True, rename="pascal"):
 def observe(kube: Kube, aws: Aws, options: Options) -> Observed:
     """All that a decision needs. Raises BadInput when no Auto Scaling group is found, and the error of nodes or pods."""
     faults: list[str] = []
+    unread: list[str] = []
     groups = read_groups(aws, faults)
     if not groups:
         raise BadInput(_no_groups(options))
     cloud = _Cloud(aws, groups, faults)
-    objects: dict[str, Any] = {plural: _objects(kube, plural, faults) for plural in (*REQUIRED_KINDS, *OPTIONAL_KINDS)}
+    objects: dict[str, Any] = {plural: _objects(kube, plural, faults, unread) for plural in (*REQUIRED_KINDS, *OPTIONAL_KINDS)}
     return Observed(
         **objects,
         config_maps=_config_maps(kube, options, faults),
@@ -67,6 +68,7 @@ def observe(kube: Kube, aws: Aws, options: Options) -> Observed:
         on_demand_prices=on_demand_prices() if options.looks_at_prices else {},
         spot_prices=cloud.spot_prices(groups) if options.looks_at_prices else [],
         faults=faults,
+        unread=unread,
     )
 
 
@@ -99,19 +101,21 @@ def _decoded(data: bytes, shape: type[_Value], what: str) -> _Value:
         raise BadInput(f"the {what} cannot be read: {fault}") from fault
 
 
-def _objects(kube: Kube, plural: str, faults: list[str]) -> list[Any]:
+def _objects(kube: Kube, plural: str, faults: list[str], unread: list[str]) -> list[Any]:
     found: list[Any] = []
     try:
         for page in kube.list(plural):
             objects, broken = decode_objects(plural, page)
             found.extend(objects)
             faults.extend(broken)
+            unread.extend([plural] if broken else [])
     except msgspec.DecodeError as fault:
         raise BadInput(f"the list of {plural} cannot be read: {fault}") from fault
     except (Denied, NotFound, Refused) as fault:
         if plural in REQUIRED_KINDS:
             raise
-        faults.append(f"{plural} cannot be listed, the scan goes on without them: {fault}")
+        faults.append(f"{plural} cannot be listed, the scan goes on without them and removes no node: {fault}")
+        unread.append(plural)
         return []
     return found
 

@@ -297,7 +297,10 @@ def test_an_optional_kind_that_may_not_be_listed_is_named_and_the_scan_goes_on(w
     world.kube.denied = {"csinodes"}
     report = world.scan()
     assert world.journal.of("desired") == [(SPOT, 7)]
-    assert any("csinodes cannot be listed" in fault for fault in report.plan.faults) if report.plan else False
+    assert report.plan is not None
+    assert any("csinodes cannot be listed" in fault for fault in report.plan.faults)
+    assert report.plan.removals == ()
+    assert all(item.reason is not None for item in report.plan.nodes)
 
 
 def test_pods_that_may_not_be_listed_end_the_scan_and_free_the_lock(world: World) -> None:

@@ -61,7 +61,8 @@ def _node_group(asg: amazon.AutoScalingGroup, spec: GroupSpec, observed: Observe
     group_options, option_faults = _group_options(tags)
     group = NodeGroup(
         id=spec.name,
-        minimum=spec.minimum,
+        # Auto Scaling itself keeps its own minimum: a node would be drained in vain.
+        minimum=max(spec.minimum, asg.min_size),
         maximum=spec.maximum,
         desired=asg.desired_capacity,
         instances=_instances(asg),
@@ -108,14 +109,18 @@ def _types(asg: amazon.AutoScalingGroup, nodegroup: amazon.Nodegroup | None) -> 
 
 
 def _capacity_type(asg: amazon.AutoScalingGroup, nodegroup: amazon.Nodegroup | None, observed: Observed) -> str:
-    """``SPOT`` or ``ON_DEMAND``, from the node group, the policy or the launch template's market."""
+    """``SPOT``, ``ON_DEMAND`` or, of a policy with both, ``MIXED``; from the node group, the policy or the launch template's market."""
     if nodegroup is not None and nodegroup.capacity_type:
         return nodegroup.capacity_type
     policy = asg.mixed_instances_policy
     if policy is not None:
-        spread = policy.instances_distribution
-        spot = spread.on_demand_base_capacity == 0 and spread.on_demand_percentage_above_base_capacity == 0
-        return "SPOT" if spot else "ON_DEMAND"
+        base, above = (
+            policy.instances_distribution.on_demand_base_capacity,
+            policy.instances_distribution.on_demand_percentage_above_base_capacity,
+        )
+        if above == 100:
+            return "ON_DEMAND"
+        return "MIXED" if base or above else "SPOT"
     if asg.launch_template is not None:
         version = observed.launch_templates.get(template_key(asg.launch_template))
         market = version.launch_template_data.instance_market_options if version else None

@@ -28,7 +28,7 @@ from lambda_autoscaler.core.prices import price_of
 from lambda_autoscaler.core.quota import usage
 from lambda_autoscaler.core.readiness import readiness
 from lambda_autoscaler.core.removal import simulate_removal
-from lambda_autoscaler.core.scale_down import Candidate, ScaleDownInput, Survey, pods_on
+from lambda_autoscaler.core.scale_down import DISABLED_ANNOTATION, Candidate, ScaleDownInput, Survey, pods_on
 from lambda_autoscaler.core.scale_up import ScaleUpInput, skip_reason
 from lambda_autoscaler.core.simulation import Simulation
 
@@ -100,7 +100,11 @@ def _first(dear: Iterator[_Dear], number: int) -> Iterator[_Dear]:
 
 
 def _cheaper_groups(site: Site) -> list[NodeGroup]:
-    return [group for group in site.up.groups if group.id in site.up.expander.prices and skip_reason(group, site.up) is None]
+    return [
+        group
+        for group in site.up.groups
+        if group.id in site.up.expander.prices and group.capacity_type != "MIXED" and skip_reason(group, site.up) is None
+    ]
 
 
 def _replaceable(site: Site) -> Iterator[_Dear]:
@@ -119,13 +123,18 @@ def _replaceable(site: Site) -> Iterator[_Dear]:
 def _priced(site: Site, node: Node) -> tuple[Node, float, float] | None:
     """A node that is in use and takes no pods of others, with its price (USD per hour) and the share of it that is asked for."""
     outcome: NodeOutcome | None = site.survey.outcomes.get(node.name)
-    if outcome is None or outcome.reason not in _REPLACEABLE or not readiness(node, site.down.options).ready:
+    if outcome is None or outcome.reason not in _REPLACEABLE or not readiness(node, site.down.options).ready or _is_kept(node, site):
         return None
     state = site.down.states[node.name]
     if sum(state.load.values()) != sum(len(item.pods) for item in pods_on(node, site.down)):
         return None
     price = price_of(node, site.down.group(node.group), site.down.cluster.prices)
     return None if price is None else (node, price, min(1.0, outcome.utilization or 0.0))
+
+
+def _is_kept(node: Node, site: Site) -> bool:
+    """Whether somebody asked for the node to be kept, or what it costs is not known: of a mixed group some nodes are spot."""
+    return node.annotations.get(DISABLED_ANNOTATION) == "true" or site.down.group(node.group).capacity_type == "MIXED"
 
 
 def _best_for(simulation: Simulation, site: Site, nodes: Sequence[_Dear], group: NodeGroup) -> Consolidation | None:
@@ -239,7 +248,8 @@ def _removals(simulation: Simulation, site: Site, left: Sequence[Node], ready: S
     going: list[Removal] = []
     for node in left:
         group = down.group(node.group)
-        if is_being_deleted(node) or node.name not in down.states or len(going) >= _room_to_drain(site):
+        kept = is_being_deleted(node) or node.annotations.get(DISABLED_ANNOTATION) == "true"
+        if kept or node.name not in down.states or len(going) >= _room_to_drain(site):
             continue
         if group.desired - leaving[node.group] <= group.minimum:
             continue

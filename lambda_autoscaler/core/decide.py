@@ -60,7 +60,8 @@ def decide(cluster: Cluster, memory: Memory, options: Options, now: float) -> Pl
     memory = msgspec.structs.replace(health.memory, last_scan=now, shortest_interval=shortest_interval(memory, options, now))
     plan = Plan(
         ScaleUpResult.NOT_NEEDED,
-        delete_instances=health.delete_instances,
+        # The node of an instance that seems to have none may be one that could not be read.
+        delete_instances=() if "nodes" in cluster.unread else health.delete_instances,
         resize=health.resize,
         groups=health.statuses(now),
         notices=health.notices,
@@ -212,8 +213,10 @@ class _Scan:
         given = msgspec.structs.replace(given, memory=memory)
         chosen = choose_removals(found.unneeded, given)
         until = cooldown_until(memory, self.options)
-        removals = chosen.removals if may_remove and until <= self.now else ()
-        outcomes = {**found.outcomes, **_held_by_cooldown(chosen, removals, until)}
+        unread = self.cluster.unread
+        removals = chosen.removals if may_remove and until <= self.now and not unread else ()
+        held = (Unremovable.INCOMPLETE, 0.0, ", ".join(unread)) if unread else (Unremovable.IN_COOLDOWN, until, "")
+        outcomes = {**found.outcomes, **_held_back(chosen, removals, held)}
         names = [candidate.node.name for candidate in found.unneeded]
         plan = msgspec.structs.replace(
             plan,
@@ -223,7 +226,7 @@ class _Scan:
             soft_taints=soft_taints(self.cluster, self.health, names, (self.options, self.now)),
             memory=_with_removals(memory, removals, self.now),
         )
-        return self._with_consolidation(plan, given, found) if self.options.consolidation_enabled else plan
+        return self._with_consolidation(plan, given, found) if self.options.consolidation_enabled and not unread else plan
 
     def _with_consolidation(self, plan: Plan, given: ScaleDownInput, found: Survey) -> Plan:
         """The plan with the next step of replacing nodes by cheaper ones."""
@@ -253,13 +256,14 @@ def _with_candidates(groups: Iterable[GroupStatus], unneeded: Iterable[Candidate
     return tuple(msgspec.structs.replace(group, candidates=numbers[group.group]) for group in groups)
 
 
-def _held_by_cooldown(chosen: Chosen, removals: tuple[Removal, ...], until: float) -> dict[str, NodeOutcome]:
-    """Outcomes of the unneeded nodes; those that only the cooldown keeps say so."""
+def _held_back(chosen: Chosen, removals: tuple[Removal, ...], held: tuple[Unremovable, float, str]) -> dict[str, NodeOutcome]:
+    """Outcomes of the unneeded nodes; those that could go and do not, say what holds them: a reason, until when, and what it is about."""
     going = {removal.node for removal in removals}
+    reason, until, about = held
     return {
         name: outcome
         if outcome.reason is not None or name in going
-        else msgspec.structs.replace(outcome, reason=Unremovable.IN_COOLDOWN, until=until)
+        else msgspec.structs.replace(outcome, reason=reason, until=until, object=about)
         for name, outcome in chosen.outcomes.items()
     }
 

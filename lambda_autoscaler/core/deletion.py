@@ -6,6 +6,7 @@ empty nodes first, then nodes to drain, those that a disruption budget may hold 
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -21,6 +22,7 @@ from lambda_autoscaler.core.quota import usage
 from lambda_autoscaler.core.readiness import readiness
 from lambda_autoscaler.core.scale_down import Candidate, ScaleDownInput
 
+MOST_TAKEN_OFF: Final = 10
 _GIB = 2**30
 
 
@@ -156,7 +158,9 @@ def soft_taints(cluster: Cluster, health: Health, unneeded: Iterable[str], limit
     managed = [node for node in cluster.nodes if node.group in health.groups and not is_being_deleted(node)]
     off = [SoftTaint(node.name, 0) for node in managed if _is_soft_tainted(node) and node.name not in wanted]
     on = [SoftTaint(node.name, int(now)) for node in managed if not _is_soft_tainted(node) and node.name in wanted]
-    return tuple([*off, *on][: options.max_bulk_soft_taint_count])
+    most = options.max_bulk_soft_taint_count
+    # Without soft taints those of before are taken off all the same.
+    return tuple([*off, *on][:most] if most else off[:MOST_TAKEN_OFF])
 
 
 def _is_soft_tainted(node: Node) -> bool:

@@ -16,17 +16,20 @@ from typing import Final
 import msgspec
 
 from lambda_autoscaler.core.drain import POD_EXTRA_GRACE, BudgetTracker, DrainContext, PodsToMove, is_long_terminating, pods_to_move
-from lambda_autoscaler.core.marks import begun_at, is_being_deleted, is_tainted, record_of
+from lambda_autoscaler.core.marks import RECORD_ANNOTATION, begun_at, is_being_deleted, is_tainted, record_of
 from lambda_autoscaler.core.model import Cluster, DisruptionBudget, Instance, Node, NodeGroup, PodRef, PodSet, PodShape
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.pending import is_expendable
 from lambda_autoscaler.core.plan import Drain, Eviction, Step
+from lambda_autoscaler.core.readiness import readiness
 from lambda_autoscaler.core.scale_down import DISABLED_ANNOTATION
 from lambda_autoscaler.core.units import format_duration
 
 DELAY_PREFIX: Final = "delay-deletion.cluster-autoscaler.kubernetes.io/"
 DAEMON_SET_EVICTION: Final = "cluster-autoscaler.kubernetes.io/enable-ds-eviction"
 CLOCK_TOLERANCE: Final = 60.0
+# A removal whose first pod was not evicted by then was decided about another cluster than today's.
+STALE_SECONDS: Final = 300.0
 _UNBOUNDED: Final = 2**31
 
 
@@ -42,7 +45,7 @@ def pods_to_rehome(cluster: Cluster) -> list[PodSet]:
         pod_set
         for node in removals_in_progress(cluster)
         for pod_set in node.pods
-        if not (pod_set.shape.is_daemonset or pod_set.shape.is_mirror or pod_set.shape.is_static or pod_set.shape.terminating)
+        if not (_stays_with_node(pod_set.shape) or pod_set.shape.terminating)
     ]
 
 
@@ -52,7 +55,10 @@ def next_steps(cluster: Cluster, options: Options, now: float) -> tuple[Drain, .
     spare = Counter({group.id: group.desired - group.minimum for group in cluster.groups})
     found: list[Drain] = []
     for node in cluster.nodes:
-        if not is_being_deleted(node) or node.group not in groups:
+        if not is_being_deleted(node):
+            continue
+        if node.group not in groups:
+            found.extend(_left_over(node, options, now))
             continue
         drain = _Removal(node, groups[node.group], cluster, options, now).next()
         if drain.step is Step.TERMINATE:
@@ -62,6 +68,18 @@ def next_steps(cluster: Cluster, options: Options, now: float) -> tuple[Drain, .
                 drain = msgspec.structs.replace(drain, step=Step.ROLL_BACK, why=why)
         found.append(drain)
     return tuple(found)
+
+
+def _left_over(node: Node, options: Options, now: float) -> list[Drain]:
+    """A removal of ours whose instance has left its group, or whose group is no longer known, and which still runs: it is taken back.
+
+    Nodes of terminated instances, too, are in no group; they stop being ready, and are gone after a while.
+    """
+    begun, running = begun_at(node), readiness(node, options).ready
+    if RECORD_ANNOTATION not in node.annotations or not running or (begun is not None and now < begun + STALE_SECONDS):
+        return []
+    reason = record_of(node, options).reason
+    return [Drain(node.name, node.group, Step.ROLL_BACK, "its instance is in no known group any more", reason=reason)]
 
 
 class _Phase(msgspec.Struct, frozen=True):
@@ -109,6 +127,11 @@ class _Removal:
         seen = (begun_at(self._node) or 0.0) + self._options.node_delete_delay_after_taint
         if self._now < seen:
             return self._step(Step.WAIT, "the scheduler may still place pods on it", until=seen)
+        if self._has_not_got_on:
+            if self._now > seen + STALE_SECONDS:
+                return self._step(Step.ROLL_BACK, f"its removal has not got on for {format_duration(int(self._now - seen))}")
+            if self._cluster.unread:
+                return self._step(Step.WAIT, f"not all of the cluster could be read: {', '.join(self._cluster.unread)}")
         to_move = self._to_move()
         fault = self._blocked(to_move)
         if fault:
@@ -119,6 +142,11 @@ class _Removal:
         instance = self._instance.id if self._instance is not None else ""
         drain = Drain(self._node.name, self._node.group, step, why, instance, self._record.reason, until)
         return msgspec.structs.replace(drain, evictions=tuple(evictions))
+
+    @property
+    def _has_not_got_on(self) -> bool:
+        """Whether nothing has been done yet but to mark the node."""
+        return self._record.phase is None and self._record.delayed_since is None
 
     def _no_longer_wanted(self) -> str:
         begun = begun_at(self._node)
@@ -142,7 +170,12 @@ class _Removal:
         at = self._now if record.phase is None else record.since
         # What decided that the node may go did not see the expendable ones either: they end with it.
         pods = [item for item in self._node.pods if not is_expendable(item.shape, self._options)]
-        return pods_to_move(pods, DrainContext(self._options, at, BudgetTracker(budgets), self._cluster.workloads))
+        # Whether a pod that ends already may be moved is no question any more: its controller may be gone with its wish for it.
+        ending = [item for item in pods if record.phase is not None and item.shape.terminating and not _stays_with_node(item.shape)]
+        context = DrainContext(self._options, at, BudgetTracker(budgets), self._cluster.workloads)
+        to_move = pods_to_move([item for item in pods if item not in ending], context)
+        left = [PodSet(item.shape, refs) for item in ending if (refs := _still_ending(item, at))]
+        return msgspec.structs.replace(to_move, moved=(*to_move.moved, *left))
 
     def _blocked(self, to_move: PodsToMove) -> str:
         if to_move.blocking is not None:
@@ -245,6 +278,15 @@ class _Removal:
         if self._record.delayed_since is not None:
             return drain
         return msgspec.structs.replace(drain, record=msgspec.structs.replace(self._record, delayed_since=self._now))
+
+
+def _stays_with_node(shape: PodShape) -> bool:
+    return shape.is_daemonset or shape.is_mirror or shape.is_static
+
+
+def _still_ending(item: PodSet, at: float) -> tuple[PodRef, ...]:
+    """The pods of a set that are still waited for."""
+    return tuple(pod for pod in item.pods if not is_long_terminating(item.shape, pod, at))
 
 
 def _is_terminating(instance: Instance) -> bool:

@@ -329,7 +329,8 @@ class Cluster(msgspec.Struct, frozen=True):
     """All that a scan saw. ``pending`` are unschedulable pods in the order of the API; ``nominated`` are pods promised to a node.
 
     ``workloads`` maps (kind, namespace, name) of existing controllers to their replicas. ``faults`` are objects that could not be read,
-    each one sentence naming it; the scan goes on without them.
+    each one sentence naming it; the scan goes on without them. ``unread`` are the kinds of Kubernetes objects of which some are missing:
+    capacity may be added all the same, but nothing may be taken away.
     """
 
     nodes: tuple[Node, ...] = ()
@@ -344,3 +345,4 @@ class Cluster(msgspec.Struct, frozen=True):
     priorities: Priorities = Priorities()
     prices: PriceTable = PriceTable()
     faults: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()

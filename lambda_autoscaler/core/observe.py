@@ -55,7 +55,13 @@ def build_cluster(observed: Observed, options: Options) -> Cluster:
         priorities=read_priorities(observed.config_maps.get(PRIORITY_CONFIG_MAP)),
         prices=price_table(observed.on_demand_prices, observed.spot_prices),
         faults=(*observed.faults, *faults, *pods.faults, *node_faults, *daemon_faults),
+        unread=_unread(observed, {"pods": pods.faults, "nodes": node_faults, "daemonsets": daemon_faults}),
     )
+
+
+def _unread(observed: Observed, faults: Mapping[str, list[str]]) -> tuple[str, ...]:
+    """Kinds of which some objects are missing from the cluster, by name."""
+    return tuple(sorted({*observed.unread, *(kind for kind, found in faults.items() if found)}))
 
 
 class _Pods:

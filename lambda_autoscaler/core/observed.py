@@ -8,8 +8,9 @@ from lambda_autoscaler.core import amazon, kubernetes, storage
 
 
 class Observed(msgspec.Struct, frozen=True, kw_only=True):
-    """All answers of one observation. ``faults`` are sentences about what could not be read.
+    """All answers of one observation.
 
+    ``faults`` are sentences about what could not be read, ``unread`` the kinds of Kubernetes objects of which some are missing therefore.
     Node groups of EKS are keyed by name, launch templates by ``template_key``, activities (newest first) and the types that requirements
     resolve to by ASG name, ConfigMaps by name, on-demand prices (USD per hour) by instance type.
     """
@@ -38,6 +39,7 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     on_demand_prices: Mapping[str, float] = {}
     spot_prices: list[amazon.SpotPrice] = []
     faults: list[str] = []
+    unread: list[str] = []
 
 
 def template_key(specification: amazon.LaunchTemplateSpecification) -> str:

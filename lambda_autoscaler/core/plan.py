@@ -77,6 +77,7 @@ class Unremovable(StrEnum):
     STARTING = "NotStarted"
     CONSOLIDATING = "BeingConsolidated"
     INTERRUPTED = "BeingInterrupted"
+    INCOMPLETE = "ClusterNotFullyRead"
     UNEXPECTED = "UnexpectedError"
 
 

@@ -28,6 +28,7 @@ _STAYS: Final[Mapping[Unremovable, str]] = {
     Unremovable.STARTING: "it is starting",
     Unremovable.CONSOLIDATING: "it takes part in a consolidation",
     Unremovable.INTERRUPTED: "its instance is being interrupted",
+    Unremovable.INCOMPLETE: "not needed, but not all of the cluster could be read",
     Unremovable.UNEXPECTED: "its utilisation cannot be computed",
 }
 _RULES: Final[Mapping[str, str]] = {

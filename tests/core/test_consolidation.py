@@ -167,6 +167,12 @@ def test_pods_change_between_spot_and_on_demand_only_where_that_is_allowed(old: 
     assert found(decided(world, consolidation_across_capacity_types=True, consolidation_saving_threshold=0.1)) is not None
 
 
+@pytest.mark.parametrize(("old", "new"), [("MIXED", "ON_DEMAND"), ("ON_DEMAND", "MIXED"), ("MIXED", "SPOT"), ("SPOT", "MIXED")])
+def test_groups_of_both_kinds_take_no_part_since_what_a_node_costs_is_not_known(old: str, new: str) -> None:
+    groups = of_big(big("n1", web(1000)), capacity_type=old), of_small(capacity_type=new)
+    assert found(decided(seen(*groups), consolidation_across_capacity_types=True)) is None
+
+
 def test_spot_nodes_count_at_the_spot_price_of_their_zone() -> None:
     world = seen(of_big(big("n1", web(1000, 2), zone="us-east-1a"), capacity_type="SPOT"), of_small(capacity_type="SPOT"))
     step = found(decided(world))
@@ -255,6 +261,12 @@ def test_nothing_goes_before_all_new_nodes_are_ready() -> None:
 def test_new_nodes_that_never_came_end_it() -> None:
     plan = asked(of_big(*OLD), of_small(small("s1")))
     assert found(plan) is None
+    assert plan.removals == ()
+
+
+def test_a_node_that_is_to_be_kept_meanwhile_stays() -> None:
+    kept = {"cluster-autoscaler.kubernetes.io/scale-down-disabled": "true"}
+    plan = asked(of_big(big("n1", web(1000), annotations=kept)), of_small(small("s1")))
     assert plan.removals == ()
 
 

@@ -10,7 +10,7 @@ from lambda_autoscaler.core.marks import RECORD_ANNOTATION, begin_patch, roll_ba
 from lambda_autoscaler.core.model import Cluster, DisruptionBudget, Node, PodSet, PodShape
 from lambda_autoscaler.core.options import DrainPriority
 from lambda_autoscaler.core.plan import Drain, RemovalRecord, SoftTaint, Step
-from tests.build import LONG_AGO, NOW, cluster, daemon_pod, managed, node, options, rs, selector, shape, taint, waiting
+from tests.build import LONG_AGO, NOW, cluster, daemon_pod, managed, node, options, rs, selector, shape, taint, unready, waiting
 
 DELETION = "ToBeDeletedByClusterAutoscaler"
 WORKLOADS = {("ReplicaSet", "default", "web"): 3, ("DaemonSet", "kube-system", "agent"): 1}
@@ -325,3 +325,48 @@ def test_expendable_pods_neither_fill_an_empty_node_nor_are_evicted() -> None:
     assert due(leaving(worthless, record=EMPTY)).step is Step.TERMINATE
     drain = due(leaving(worthless, waiting(WEB), record=OCCUPIED))
     assert [item.pod for item in drain.evictions] == ["pod-0"]
+
+
+# --- removals that nobody carried on ---
+
+
+def test_a_removal_that_did_not_get_on_is_not_begun_with_days_later() -> None:
+    days = 3 * 86400.0
+    assert due(leaving(waiting(WEB), age=days, record=OCCUPIED)).step is Step.ROLL_BACK
+    assert due(leaving(waiting(WEB), age=days)).step is Step.ROLL_BACK
+    assert "has not got on for" in due(leaving(age=days, record=EMPTY)).why
+
+
+def test_a_removal_that_waits_for_who_asked_for_it_is_not_taken_for_left_over() -> None:
+    asks = {"delay-deletion.cluster-autoscaler.kubernetes.io/backup": "true"}
+    late = leaving(age=1000, record=RemovalRecord("empty", cordoned=True, delayed_since=NOW - 900), annotations=asks)
+    assert due(late, node_deletion_delay_timeout=3600.0).step is Step.WAIT
+
+
+def test_a_node_that_left_its_group_in_the_middle_of_its_removal_is_given_back_after_a_while() -> None:
+    def drains(left: Node) -> list[tuple[str, Step]]:
+        found = next_steps(cluster(managed("ng1", node("n2")), others=[left], workloads=WORKLOADS), options(), NOW)
+        return [(drain.node, drain.step) for drain in found]
+
+    assert drains(leaving(waiting(WEB), age=40, record=evicting(30))) == []
+    assert drains(leaving(waiting(WEB), age=400, record=evicting(390))) == [("n1", Step.ROLL_BACK)]
+    assert drains(leaving(age=400, record=evicting(390), conditions=unready(NOW - 100))) == []
+    assert drains(leaving(waiting(WEB), age=400)) == []
+
+
+def test_pods_whose_controller_was_deleted_meanwhile_are_waited_for_when_they_end() -> None:
+    pods = ending(msgspec.structs.replace(WEB, grace_seconds=300), asked=60)
+    removed = leaving(pods, age=70, record=evicting(60))
+    (drain,) = next_steps(cluster(managed("ng1", removed, node("n2")), workloads={}), options(), NOW)
+    assert drain.step is Step.WAIT
+    standing = leaving(waiting(WEB), age=70, record=evicting(60))
+    (drain,) = next_steps(cluster(managed("ng1", standing, node("n2")), workloads={}), options(), NOW)
+    assert drain.step is Step.ROLL_BACK
+
+
+def test_no_pod_is_evicted_first_while_budgets_could_not_be_read() -> None:
+    unread = ("poddisruptionbudgets",)
+    (drain,) = next_steps(around(leaving(waiting(WEB), record=OCCUPIED), unread=unread), options(), NOW)
+    assert (drain.step, drain.why) == (Step.WAIT, "not all of the cluster could be read: poddisruptionbudgets")
+    (drain,) = next_steps(around(leaving(waiting(WEB), record=evicting(10)), unread=unread), options(), NOW)
+    assert drain.step is Step.EVICT

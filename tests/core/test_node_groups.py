@@ -108,6 +108,20 @@ def test_a_managed_node_group_overrides_tags() -> None:
     assert found.managed == "spot"
 
 
+@pytest.mark.parametrize(
+    ("base", "above", "kind"), [(0, 0, "SPOT"), (1, 0, "MIXED"), (0, 50, "MIXED"), (0, 100, "ON_DEMAND"), (2, 100, "ON_DEMAND")]
+)
+def test_a_policy_says_whether_a_group_is_spot_on_demand_or_both(base: int, above: int, kind: str) -> None:
+    overrides = {"LaunchTemplate": {"Overrides": [{"InstanceType": "c5.xlarge"}]}}
+    spread = {"InstancesDistribution": {"OnDemandBaseCapacity": base, "OnDemandPercentageAboveBaseCapacity": above}}
+    assert one(asg(MixedInstancesPolicy={**overrides, **spread})).capacity_type == kind
+
+
+def test_no_group_is_taken_below_the_minimum_that_auto_scaling_keeps() -> None:
+    (group,), _ = read(asg(MinSize=3, MaxSize=9), flags={"nodes": (GroupSpec(1, 10, "ng1"),)})
+    assert (group.minimum, group.maximum) == (3, 10)
+
+
 def test_attribute_based_groups_keep_their_memory_above_2_gib() -> None:
     needs = {
         "VCpuCount": {"Min": 4},

@@ -9,7 +9,7 @@ from lambda_autoscaler.core import scale_down
 from lambda_autoscaler.core.decide import decide
 from lambda_autoscaler.core.marks import RECORD_ANNOTATION
 from lambda_autoscaler.core.memory import Memory
-from lambda_autoscaler.core.model import Cluster, DisruptionBudget, GroupOptions, HostPort, Node, PodSet
+from lambda_autoscaler.core.model import Cluster, DisruptionBudget, GroupOptions, HostPort, Instance, Node, PodSet
 from lambda_autoscaler.core.options import Range
 from lambda_autoscaler.core.plan import NodeOutcome, Plan, RemovalRecord, Unremovable
 from lambda_autoscaler.core.removal_words import stay_text
@@ -330,3 +330,30 @@ def test_pods_of_a_node_in_removal_keep_their_place_elsewhere_free() -> None:
     others = (small("n2", web(400, name="b")), small("n3", web(520, name="c")))
     assert going(planned(*others)) == ["n2"]
     assert going(planned(first, *others, max_drain_parallelism=5)) == []
+
+
+# --- a cluster that could not be read as a whole ---
+
+
+def test_nothing_is_removed_while_not_all_of_the_cluster_could_be_read() -> None:
+    seen = cluster(managed("ng1", small("n1"), small("n2", web(600))), workloads=WORKLOADS, unread=("csinodes", "pods"))
+    plan = plan_of(seen, unneeded("n1", since=60.0))
+    assert plan.removals == ()
+    assert outcome(plan).reason is Unremovable.INCOMPLETE
+    assert stay_text(outcome(plan), NOW) == "not needed, but not all of the cluster could be read: csinodes, pods"
+    assert plan.memory.unneeded_since == {"n1": NOW - 60}
+
+
+def test_an_instance_whose_node_could_not_be_read_is_not_taken_for_one_without_a_node() -> None:
+    lost = Instance("i-lost", "us-east-1a")
+    (group, nodes) = managed("ng1", small("n1"), desired=2)
+    group = msgspec.structs.replace(group, instances=(*group.instances, lost))
+    memory = Memory(unregistered_since={lost.id: NOW - 86400})
+    assert plan_of(cluster((group, nodes)), memory).delete_instances == (("ng1", ("i-lost",)),)
+    assert plan_of(cluster((group, nodes), unread=("nodes",)), memory).delete_instances == ()
+
+
+def test_soft_taints_of_before_come_off_when_there_are_to_be_none() -> None:
+    soft = taint("DeletionCandidateOfClusterAutoscaler", value="1", effect="PreferNoSchedule")
+    plan = planned(small("n1", taints=(soft,)), small("n2"), max_bulk_soft_taint_count=0, minimum=2)
+    assert [(item.node, item.value) for item in plan.soft_taints] == [("n1", 0)]
