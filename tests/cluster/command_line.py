@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.cluster.aws_world import REGION
-from tests.cluster.declared_cluster import CLUSTER, DeclaredCluster
+from tests.cluster.declared_cluster import DeclaredCluster
 from tests.cluster.principals import ADMINISTRATOR
 
 SECONDS = 60
@@ -38,12 +38,12 @@ def variables_of(cluster: DeclaredCluster) -> dict[str, str]:
 
 def snapshot(cluster: DeclaredCluster, folder: Path) -> None:
     """Write a snapshot of the live cluster; CommandFailed with what it printed when it fails."""
-    _checked(run_command(["snapshot", str(folder), "--cluster-name", CLUSTER], variables_of(cluster)))
+    _checked(run_command(["snapshot", str(folder), "--cluster-name", cluster.name], variables_of(cluster)))
 
 
 def plan_live(cluster: DeclaredCluster) -> dict[str, Any]:
     """The plan for the live cluster as JSON."""
-    return _plan(["--cluster-name", CLUSTER, *_flags(cluster)], variables_of(cluster))
+    return _plan(["--cluster-name", cluster.name, *_flags(cluster)], variables_of(cluster))
 
 
 def plan_offline(folder: Path) -> dict[str, Any]:

@@ -5,30 +5,27 @@ server's token webhook), RBAC, Auto Scaling group tags, schedule. The world's pa
 """
 
 import contextlib
-import tempfile
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import boto3
 import lightkube
 from lightkube.codecs import from_dict
 
 from eks_autoscaling.bundle import build_bundle, this_machine
-from tests.cluster.asynchronous import EventDropped
-from tests.cluster.aws_world import REGION, AwsWorld
+from tests.cluster.asynchronous import AsynchronousInvoker, EventDropped
+from tests.cluster.aws_world import AwsWorld
 from tests.cluster.binaries import Binaries
 from tests.cluster.control_plane import ControlPlane
+from tests.cluster.eks_control_plane import EksControlPlane
 from tests.cluster.event_source import EventSource
 from tests.cluster.function import Function, Invocation
 from tests.cluster.nodes import NodeJoiner
-from tests.cluster.principals import ADMINISTRATOR
 from tests.cluster.pulumi_mocks import Deployment, deploy
-from tests.cluster.schedule import ScheduledInvoker, declared_configuration
+from tests.cluster.schedule import ScheduledInvoker, declared_configuration, schedules_of
 from tests.cluster.token_webhook import TokenWebhook, utc_now
-from tests.cluster.tokens import TokenAuthenticator
-from tests.cluster.workloads import create_eks_daemon_sets, wait_for_ready_nodes
 
 CLUSTER = "eks-spot-managed-node-groups"
 
@@ -38,22 +35,26 @@ Progress = Callable[[str], None]
 class DeclaredCluster:
     """Context manager of the whole world of one Pulumi program; the attributes are set while it is entered.
 
-    The program names its cluster ``CLUSTER``, starts with ``first_nodes`` nodes, takes the configuration ``functionZip`` and ``settings``,
-    and exports ``function_name``, ``function_role_arn`` and ``schedule_name``; if it also exports ``interruption_function_name`` and
-    ``interruption_role_arn``, events reach that function. ``progress`` is told each step in a few words.
+    The program names its cluster ``names[0]``, and those of a fleet as the others; each starts with ``first_nodes`` nodes. It takes the
+    configuration ``functionZip``, ``settings`` if there are any, and what ``prepare`` returns, which makes in the account what is there
+    before. It exports ``function_name``; if it also exports ``interruption_function_name``, events reach that function.
+    ``progress`` is told each step in a few words.
     ``manifest_filter`` may drop or change a Kubernetes object that the program declares before it is applied (None drops it), to see what
     its absence does. ``settings`` are autoscaler flags for the stack, and for commands.
     """
 
     world: AwsWorld
     archive: Path
+    control_planes: dict[str, EksControlPlane]
+    """By name of the cluster; the attributes below are those of the first one."""
     control_plane: ControlPlane
     admin: lightkube.Client
-    deployment: Deployment
     joiner: NodeJoiner
-    function: Function
-    invoker: ScheduledInvoker
     webhook: TokenWebhook
+    deployment: Deployment
+    function: Function
+    invokers: dict[str, ScheduledInvoker]
+    """By name of the schedule."""
     interruption: Function
     event_source: EventSource
 
@@ -63,16 +64,20 @@ class DeclaredCluster:
         program: Path,
         first_nodes: int,
         *,
+        names: Sequence[str] = (CLUSTER,),
+        prepare: Callable[[AwsWorld], dict[str, Any]] = lambda _: {},
         progress: Progress = lambda _: None,
         manifest_filter: Callable[[dict[str, Any]], dict[str, Any] | None] = lambda manifest: manifest,
         settings: dict[str, Any] | None = None,
     ) -> None:
+        self.names = tuple(names)
+        self.settings = settings or {}
         self._binaries = binaries
         self._program = program
         self._first_nodes = first_nodes
+        self._prepare = prepare
         self._progress = progress
         self._manifest_filter = manifest_filter
-        self.settings = settings or {}
         self._resources = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -86,9 +91,20 @@ class DeclaredCluster:
         """Stop everything, the last started first."""
         self._resources.close()
 
-    def scan(self) -> Invocation:
-        """Invoke the function as its schedule does, now."""
-        return self.invoker.tick(utc_now())
+    @property
+    def name(self) -> str:
+        """Name of the first cluster."""
+        return self.names[0]
+
+    @property
+    def invoker(self) -> ScheduledInvoker:
+        """What invokes the function, where one schedule does."""
+        (only,) = self.invokers.values()
+        return only
+
+    def scan(self, schedule: str = "") -> Invocation:
+        """Invoke the function as its schedule does, now; name the schedule where there are several."""
+        return (self.invokers[schedule] if schedule else self.invoker).tick(utc_now())
 
     def group(self, name: str) -> dict[str, Any]:
         """An Auto Scaling group as AWS describes it."""
@@ -98,59 +114,59 @@ class DeclaredCluster:
 
     def function_writes(self) -> list[str]:
         """Operations by which the function changed something at AWS, oldest first."""
-        role = self.deployment.outputs["function_role_arn"].rpartition("/")[2]
-        return [call.operation for call in self.world.writes(role)]
+        return [call.operation for call in self.world.writes(self.function.configuration.role_arn.rpartition("/")[2])]
 
     def _start(self, resources: contextlib.ExitStack) -> None:
         self.world = resources.enter_context(AwsWorld())
-        folder = Path(resources.enter_context(tempfile.TemporaryDirectory(prefix="cluster-")))
-        session = _administrators_session()
-        authenticator = TokenAuthenticator(self.world.url, CLUSTER, session, clock=utc_now)
-        self.webhook = resources.enter_context(TokenWebhook(authenticator))
         self._progress("starting etcd, kube-apiserver, kube-scheduler, kube-controller-manager and kwok")
-        webhook = self.webhook.write_kubeconfig(folder / "webhook.yaml")
-        self.control_plane = resources.enter_context(ControlPlane(self._binaries, token_webhook=webhook))
-        self.admin = resources.enter_context(self.control_plane.client())
+        planes = [resources.enter_context(EksControlPlane(self._binaries, self.world, name)) for name in self.names]
+        self.control_planes = {plane.name: plane for plane in planes}
+        self.control_plane, self.admin, self.webhook = planes[0].control_plane, planes[0].admin, planes[0].webhook
         self._deploy(resources)
         self._progress("joining the first nodes")
-        self.joiner = resources.enter_context(NodeJoiner(self.admin, session, self.world.url, CLUSTER))
-        create_eks_daemon_sets(self.admin)
-        wait_for_ready_nodes(self.admin, self._first_nodes)
+        for plane in planes:
+            plane.join_nodes(self._first_nodes)
+        self.joiner = planes[0].joiner
 
     def _deploy(self, resources: contextlib.ExitStack) -> None:
         self._progress("building the function's zip for this machine")
         self.archive = build_bundle(this_machine())
         self._progress(f"deploying {self._program.name}: every declared resource is created in the AWS stand-in, RBAC in the cluster")
-        configuration = (
-            {"functionZip": str(self.archive), "settings": self.settings} if self.settings else {"functionZip": str(self.archive)}
-        )
+        configuration = {**self._prepare(self.world), "functionZip": str(self.archive)}
+        if self.settings:
+            configuration["settings"] = self.settings
         self.deployment = deploy(self._program, configuration, self.world, self._apply)
-        self.world.set_cluster_endpoint(CLUSTER, self.control_plane.endpoint, self.control_plane.ca_pem)
+        self._run_functions(resources)
+
+    def _run_functions(self, resources: contextlib.ExitStack) -> None:
         outputs = self.deployment.outputs
-        functions = self.world.client("lambda")
-        self.function = self._run_function(resources, "function_name", "function_role_arn")
-        scheduler = self.world.client("scheduler")
-        self.invoker = ScheduledInvoker(scheduler, functions, self.function, outputs["schedule_name"], self.world.may_invoke)
-        self.world.invocations.serve(outputs["function_name"], self._wake)
+        functions, scheduler = self.world.client("lambda"), self.world.client("scheduler")
+        self.function = self._run_function(resources, outputs["function_name"])
+        self.invokers = {
+            name: ScheduledInvoker(scheduler, functions, self.function, name, self.world.may_invoke)
+            for name in schedules_of(scheduler, self.function.configuration.arn)
+        }
+        woken = next(iter(self.invokers.values())).asynchronous
+        self.world.invocations.serve(outputs["function_name"], lambda event: _wake(woken, event))
         if "interruption_function_name" in outputs:
-            self.interruption = self._run_function(resources, "interruption_function_name", "interruption_role_arn")
+            self.interruption = self._run_function(resources, outputs["interruption_function_name"])
             queues = self.world.client("sqs", self.interruption.credentials)
             self.event_source = resources.enter_context(EventSource(functions, queues, self.interruption))
 
-    def _wake(self, event: dict[str, Any]) -> None:
-        with contextlib.suppress(EventDropped):  # Lambda tells nobody either
-            self.invoker.asynchronous.invoke(event)
-
-    def _run_function(self, resources: contextlib.ExitStack, name: str, role: str) -> Function:
-        declared = declared_configuration(self.world.client("lambda"), self.deployment.outputs[name])
-        credentials = self.world.credentials_of(self.deployment.outputs[role], session_name=declared.name)
+    def _run_function(self, resources: contextlib.ExitStack, name: str) -> Function:
+        declared = declared_configuration(self.world.client("lambda"), name)
+        credentials = self.world.credentials_of(declared.role_arn, session_name=declared.name)
         return resources.enter_context(Function(self.archive, declared, credentials, self.world.url))
 
-    def _apply(self, manifest: dict[str, Any]) -> None:
+    def _apply(self, manifest: dict[str, Any], kubeconfig: str) -> None:
+        """Create what the program declares in the cluster that its provider's kubeconfig leads to."""
         kept = self._manifest_filter(manifest)
         if kept is not None:
-            self.admin.create(from_dict(kept))
+            (server,) = (cluster["cluster"]["server"] for cluster in json.loads(kubeconfig)["clusters"])
+            (plane,) = (plane for plane in self.control_planes.values() if plane.control_plane.endpoint == server)
+            plane.admin.create(from_dict(kept))
 
 
-def _administrators_session() -> boto3.Session:
-    return boto3.Session(aws_access_key_id=ADMINISTRATOR.access_key, aws_secret_access_key=ADMINISTRATOR.secret_key, region_name=REGION)
+def _wake(function: AsynchronousInvoker, event: dict[str, Any]) -> None:
+    with contextlib.suppress(EventDropped):  # Lambda tells nobody either
+        function.invoke(event)

@@ -40,6 +40,7 @@ class FunctionConfiguration:
     name: str
     handler: str
     arn: str
+    role_arn: str = ""
     timeout_seconds: float = 60.0
     memory_mib: int = 512
     variables: Mapping[str, str] = field(default_factory=dict)

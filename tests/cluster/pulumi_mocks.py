@@ -41,7 +41,8 @@ STACK = "test"
 _DEPLOYER = f"arn:aws:iam::{ACCOUNT}:user/administrator"
 _ZONES = dict(zip("abcdef", (6, 1, 2, 4, 3, 5), strict=True))
 
-Apply = Callable[[dict[str, Any]], None]
+Apply = Callable[[dict[str, Any], str], None]
+"""Takes a Kubernetes manifest and the kubeconfig of the provider that declares it; "" when it has none."""
 Program = Path | Callable[[], object]
 
 
@@ -140,6 +141,7 @@ class _Creation(mocks.Mocks):
         self.registered: dict[str, mocks.MockMonitor.ResourceRegistration] = {}
         self._handlers: dict[str, Handler] = {row.token: row for row in (*ROWS, *ADD_ON_ROWS, *GROUP_ROWS, *EVENT_ROWS, *NETWORK_ROWS)}
         self._handlers["aws:lambda/function:Function"] = create_function
+        self._kubeconfigs: dict[str, str] = {}
         self.manifests: list[dict[str, Any]] = []
 
     def new_resource(self, args: mocks.MockResourceArgs) -> Created:
@@ -152,10 +154,11 @@ class _Creation(mocks.Mocks):
         if not args.custom:
             return "", inputs
         if args.typ.startswith("pulumi:providers:"):
+            self._kubeconfigs[f"{args.name}-id"] = inputs.get("kubeconfig") or ""
             return f"{args.name}-id", inputs
         with self._lock:
             if args.typ.startswith("kubernetes:"):
-                return self._declare_in_kubernetes(inputs)
+                return self._declare_in_kubernetes(inputs, self._kubeconfigs.get((args.provider or "").rpartition("::")[2], ""))
             if args.typ not in self._handlers:
                 raise UnsupportedResource(f"no row or handler creates {args.typ} ({args.name})")
             return self._handlers[args.typ](self._world, args.name, inputs)
@@ -164,10 +167,10 @@ class _Creation(mocks.Mocks):
         """What the provider's functions answer."""
         return look_up(args.token, args.args, self._world) or _invoke(args.token, args.args), []
 
-    def _declare_in_kubernetes(self, manifest: Inputs) -> Created:
+    def _declare_in_kubernetes(self, manifest: Inputs, kubeconfig: str) -> Created:
         self.manifests.append(manifest)
         if self._apply is not None:
-            self._apply(manifest)
+            self._apply(manifest, kubeconfig)
         metadata = manifest["metadata"]
         return "/".join(filter(None, (metadata.get("namespace"), metadata["name"]))), manifest
 

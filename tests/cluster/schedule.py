@@ -40,11 +40,18 @@ def declared_configuration(functions: "LambdaClient", name: str) -> FunctionConf
         name=declared["FunctionName"],
         handler=declared["Handler"],
         arn=declared["FunctionArn"],
+        role_arn=declared["Role"],
         timeout_seconds=float(declared["Timeout"]),
         memory_mib=declared["MemorySize"],
         variables=declared.get("Environment", {}).get("Variables", {}),
         reserved_concurrency=answer.get("Concurrency", {}).get("ReservedConcurrentExecutions"),
     )
+
+
+def schedules_of(scheduler: "EventBridgeSchedulerClient", function_arn: str, group: str = "default") -> list[str]:
+    """Names of the schedules whose target is the function."""
+    pages = scheduler.get_paginator("list_schedules").paginate(GroupName=group)
+    return [schedule["Name"] for page in pages for schedule in page["Schedules"] if schedule["Target"]["Arn"] == function_arn]
 
 
 @dataclass

@@ -38,4 +38,4 @@ def applied() -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def tutorial(tutorial_world: AwsWorld, function_zip: Path, applied: list[dict[str, Any]]) -> Deployment:
     """The tutorial stack with its defaults, deployed."""
-    return deploy(TUTORIAL, {"functionZip": str(function_zip)}, tutorial_world, applied.append)
+    return deploy(TUTORIAL, {"functionZip": str(function_zip)}, tutorial_world, lambda manifest, _: applied.append(manifest))
