@@ -67,7 +67,7 @@ class AwsWorld:
         self._clusters = EksClusters(self._moto)
         self._access = EksAccess(self._moto, self._authentication_mode, clock)
         self._add_ons = EksAddOns(self._authentication_mode, self._access, clock)
-        self._node_groups = EksNodeGroups(self._moto, self._capacity, self._access)
+        self._node_groups = EksNodeGroups(self._moto, self._capacity, self._access, self._add_ons)
 
     def __enter__(self) -> Self:
         """Start moto and the shim, with an empty account."""

@@ -60,6 +60,12 @@ class EksAddOns:
         with self._lock:
             self._addons: dict[tuple[str, str], Params] = {}
 
+    def cni_variables(self, cluster: str) -> dict[str, str]:
+        """Environment that the settings of the cluster's VPC CNI add-on give it; empty without settings or add-on."""
+        values = json.loads(self._addons.get((cluster, "vpc-cni"), {}).get("configurationValues", "{}"))
+        variables: dict[str, str] = values.get("env", {})
+        return variables
+
     def _create(self, params: Params) -> Params:
         key = (params["clusterName"], params["addonName"])
         self._require_cluster(key[0])

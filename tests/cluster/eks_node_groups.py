@@ -1,6 +1,8 @@
 """Managed node groups that have an Auto Scaling group, as on EKS; moto only makes up the group's name.
 
-EKS copies the launch template, lists the instance types in a mixed instances policy and puts five tags on the group.
+EKS copies the launch template, lists the instance types in a mixed instances policy and puts five tags on the group. For
+its own images it works out how many pods a node takes, from the settings that the VPC CNI add-on has at that moment, and
+writes the number into the copy's user data: the fewest of the group's types.
 It also grants the node role access to the cluster, and shows the group's desired size as the node group's own.
 """
 
@@ -12,7 +14,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tests.cluster.eks_access import EksAccess
+from tests.cluster.eks_add_ons import EksAddOns
 from tests.cluster.group_capacity import GroupCapacity
+from tests.cluster.node_shapes import addressable_pods
+from tests.cluster.node_user_data import with_max_pods
 
 _KEPT = ("updateConfig", "nodeRepairConfig", "launchTemplate")
 # One of the images that moto knows.
@@ -23,10 +28,11 @@ _SIZES = {"minSize": "MinSize", "maxSize": "MaxSize", "desiredSize": "DesiredCap
 class EksNodeGroups:
     """Answers the EKS operations on node groups; ``moto`` gives clients that reach moto unguarded."""
 
-    def __init__(self, moto: Callable[[str], Any], capacity: GroupCapacity, access: EksAccess) -> None:
+    def __init__(self, moto: Callable[[str], Any], capacity: GroupCapacity, access: EksAccess, add_ons: EksAddOns) -> None:
         self._moto = moto
         self._capacity = capacity
         self._access = access
+        self._add_ons = add_ons
         self._lock = threading.Lock()
         self._names: dict[tuple[str, str], str] = {}
         self._kept: dict[tuple[str, str], dict[str, Any]] = {}
@@ -55,33 +61,29 @@ class EksNodeGroups:
         return self._describe({"clusterName": key[0], "nodegroupName": key[1]})
 
     def _create_auto_scaling_group(self, group: dict[str, Any], key: tuple[str, str], unique: str) -> None:
-        template = self._copy_template(group, f"eks-{unique}")
+        template = self._copy_template(group, key[0], f"eks-{unique}")
         spot = group["capacityType"] == "SPOT"
         sizes = {name: group["scalingConfig"][ours] for ours, name in _SIZES.items()}
-        self._moto("autoscaling").create_auto_scaling_group(
-            AutoScalingGroupName=self._names[key],
-            **sizes,
-            VPCZoneIdentifier=",".join(group["subnets"]),
-            CapacityRebalance=spot,
-            MixedInstancesPolicy={
-                "LaunchTemplate": {
-                    "LaunchTemplateSpecification": {"LaunchTemplateId": template, "Version": "1"},
-                    "Overrides": [{"InstanceType": name} for name in group["instanceTypes"]],
-                },
-                "InstancesDistribution": {
-                    "OnDemandAllocationStrategy": "prioritized",
-                    "OnDemandBaseCapacity": 0,
-                    "OnDemandPercentageAboveBaseCapacity": 0 if spot else 100,
-                    "SpotAllocationStrategy": "price-capacity-optimized",
-                },
+        policy = {
+            "LaunchTemplate": {
+                "LaunchTemplateSpecification": {"LaunchTemplateId": template, "Version": "1"},
+                "Overrides": [{"InstanceType": name} for name in group["instanceTypes"]],
             },
-            Tags=[
-                {"Key": name, "Value": value, "PropagateAtLaunch": True, "ResourceType": "auto-scaling-group"}
-                for name, value in _tags_of_eks(*key).items()
-            ],
-        )
+            "InstancesDistribution": {
+                "OnDemandAllocationStrategy": "prioritized",
+                "OnDemandBaseCapacity": 0,
+                "OnDemandPercentageAboveBaseCapacity": 0 if spot else 100,
+                "SpotAllocationStrategy": "price-capacity-optimized",
+            },
+        }
+        tags = [
+            {"Key": name, "Value": value, "PropagateAtLaunch": True, "ResourceType": "auto-scaling-group"}
+            for name, value in _tags_of_eks(*key).items()
+        ]
+        wanted = {"VPCZoneIdentifier": ",".join(group["subnets"]), "CapacityRebalance": spot, "MixedInstancesPolicy": policy, "Tags": tags}
+        self._capacity.create_group({"AutoScalingGroupName": self._names[key], **sizes, **wanted})
 
-    def _copy_template(self, group: dict[str, Any], name: str) -> str:
+    def _copy_template(self, group: dict[str, Any], cluster: str, name: str) -> str:
         ec2 = self._moto("ec2")
         data: dict[str, Any] = {}
         given = group.get("launchTemplate")
@@ -90,11 +92,22 @@ class EksNodeGroups:
                 "LaunchTemplateVersions"
             ]
             data = versions[0]["LaunchTemplateData"]
+        if "ImageId" not in data:
+            bottlerocket = group.get("amiType", "").startswith("BOTTLEROCKET")
+            pods = self._max_pods(cluster, group["instanceTypes"])
+            data["UserData"] = with_max_pods(data.get("UserData", ""), pods, bottlerocket=bottlerocket)
         # moto launches what the template says and does not look at the types of the policy.
         data = {**data, "ImageId": _IMAGE, "InstanceType": group["instanceTypes"][0]}
         copy = ec2.create_launch_template(LaunchTemplateName=name, LaunchTemplateData=data)
         identifier: str = copy["LaunchTemplate"]["LaunchTemplateId"]
         return identifier
+
+    def _max_pods(self, cluster: str, instance_types: list[str]) -> int:
+        variables = self._add_ons.cni_variables(cluster)
+        prefixes = variables.get("ENABLE_PREFIX_DELEGATION") == "true"
+        custom = variables.get("AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG") == "true"
+        described = self._moto("ec2").describe_instance_types(InstanceTypes=instance_types)["InstanceTypes"]
+        return min(addressable_pods(kind, prefixes=prefixes, custom_networking=custom) for kind in described)
 
     def _describe(self, params: dict[str, Any]) -> dict[str, Any]:
         key = (params["clusterName"], params["nodegroupName"])

@@ -1,21 +1,27 @@
-"""Auto Scaling groups whose capacity does not come at once, or at all.
+"""Auto Scaling groups whose capacity does not come at once, or at all, and comes to all of their zones.
 
-moto launches every instance immediately, accepts sizes outside a group's limits, has no scaling activities, and forgets a
-group's mixed instances policy when its limits are updated. Here a group can be told to fail its launches (no spot
-capacity) or to hold them back until the test releases them. Until then the desired capacity that somebody asked for
-stays above the number of instances, as on AWS.
+moto launches every instance immediately and in the first subnet, accepts sizes outside a group's limits, has no scaling
+activities, and forgets a group's mixed instances policy when its limits are updated. Here a group launches in the zone
+that has the fewest of its instances (Amazon EC2 Auto Scaling user guide, "Example: Distribute instances across
+Availability Zones"), and can be told to fail its launches (no spot capacity) or to hold them back until the test
+releases them. Until then the desired capacity that somebody asked for stays above the number of instances, as on AWS.
 """
 
 import datetime
+import itertools
 import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from moto.autoscaling import autoscaling_backends
+
 from tests.cluster.aws_protocol import AwsError
+from tests.cluster.principals import ACCOUNT
 
 Clock = Callable[[], datetime.datetime]
+_REGION = "us-east-1"
 
 
 @dataclass
@@ -38,6 +44,7 @@ class GroupCapacity:
         self._lock = threading.RLock()
         self._groups: dict[str, _Launches] = {}
         self.answers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+            "CreateAutoScalingGroup": self.create_group,
             "DescribeScalingActivities": self._describe_activities,
             "SetDesiredCapacity": self._set_desired_capacity,
             "UpdateAutoScalingGroup": self.update_group,
@@ -98,6 +105,15 @@ class GroupCapacity:
                     group["DesiredCapacity"] = known.wanted
         return answer
 
+    def create_group(self, params: dict[str, Any]) -> dict[str, Any]:
+        """CreateAutoScalingGroup; without a size it has its minimum."""
+        self._moto("autoscaling").create_auto_scaling_group(**{**params, "DesiredCapacity": 0})
+        size = params.get("DesiredCapacity", params["MinSize"])
+        with self._lock:
+            self._launch(params["AutoScalingGroupName"], 0, size)
+            self._of(params["AutoScalingGroupName"]).activities.clear()  # its history begins with what is asked of it later
+        return {}
+
     def update_group(self, params: dict[str, Any]) -> dict[str, Any]:
         """UpdateAutoScalingGroup; limits first, then the size."""
         rest = {name: value for name, value in params.items() if name != "DesiredCapacity"}
@@ -140,10 +156,28 @@ class GroupCapacity:
         self._launch(name, have, desired)
 
     def _launch(self, name: str, have: int, size: int) -> None:
-        """Let moto have ``size`` instances."""
-        self._moto("autoscaling").set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=size)
-        for _ in range(size - have):
+        """Let moto have ``size`` instances; new ones come one by one, to where there are fewest."""
+        if size <= have:
+            self._moto("autoscaling").set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=size)
+            return
+        for number in range(have + 1, size + 1):
+            self._choose_subnet(name)
+            self._moto("autoscaling").set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=number)
             self.record(name, "Successful", "")
+
+    def _choose_subnet(self, name: str) -> None:
+        """Put the subnet to launch in where moto launches, in front of the others."""
+        group = self._existing(name)
+        subnets = group.get("VPCZoneIdentifier", "").split(",")
+        if len(subnets) < 2:
+            return
+        described = self._moto("ec2").describe_subnets(SubnetIds=subnets)["Subnets"]
+        zones = {subnet["SubnetId"]: subnet["AvailabilityZone"] for subnet in described}
+        taken = [instance["AvailabilityZone"] for instance in group["Instances"]]
+        chosen = min(sorted(subnets), key=lambda subnet: (taken.count(zones[subnet]), zones[subnet]))
+        order = itertools.chain([chosen], (subnet for subnet in subnets if subnet != chosen))
+        # Its API would take the same change for an update, which forgets more than it changes.
+        autoscaling_backends[ACCOUNT][_REGION].autoscaling_groups[name].vpc_zone_identifier = ",".join(order)
 
     def holds(self, instance: str) -> bool:
         """Whether the instance is in service in a group."""
@@ -161,15 +195,22 @@ class GroupCapacity:
             group, launches = self._existing(name), self._of(name)
             if decrement and group["DesiredCapacity"] <= group["MinSize"]:
                 raise AwsError("ValidationError", _below_minimum(group))
-            late = not decrement and (launches.failure is not None or launches.held)
             self._moto("autoscaling").detach_instances(
-                AutoScalingGroupName=name, InstanceIds=[instance], ShouldDecrementDesiredCapacity=decrement or late
+                AutoScalingGroupName=name, InstanceIds=[instance], ShouldDecrementDesiredCapacity=True
             )
-            if late:
-                launches.wanted = group["DesiredCapacity"]
-            elif decrement and launches.wanted is not None:
+            if not decrement:
+                self._replace(name, group, launches)
+            elif launches.wanted is not None:
                 launches.wanted -= 1
         return name, next(one for one in group["Instances"] if one["InstanceId"] == instance)
+
+    def _replace(self, name: str, group: dict[str, Any], launches: _Launches) -> None:
+        """Launch one instance for one that was taken out, at once unless launches fail or are held back."""
+        if launches.failure is not None or launches.held:
+            launches.wanted = group["DesiredCapacity"]
+        else:
+            have = self._instances(name)
+            self._launch(name, have, have + 1)
 
     def _group_of(self, instance: str) -> str | None:
         found = self._moto("autoscaling").describe_auto_scaling_instances(InstanceIds=[instance])["AutoScalingInstances"]

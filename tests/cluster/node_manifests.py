@@ -11,10 +11,11 @@ from tests.cluster.node_shapes import NodeShape
 
 @dataclass(frozen=True)
 class NodeGroup:
-    """Labels and taints that every node of a group registers with."""
+    """Labels and taints that every node of a group registers with, and how many pods its user data lets it take."""
 
     labels: dict[str, str]
     taints: list[dict[str, str]]
+    max_pods: int | None = None
 
 
 def instance_type_of(reported: str, group: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ _EVICTION_MEMORY_MIB = 100
 _KUBELET_MEMORY_MIB, _KUBELET_MEMORY_PER_POD_MIB = 255, 11
 # What the kernel keeps of an instance's memory: 366 MiB of the 16 GiB of an m5.xlarge.
 _KERNEL_SHARE = 366 / 16384
+_ADDRESSES_PER_PREFIX = 16
 _MAX_PODS_SMALL, _MAX_PODS_LARGE, _LARGE_VCPUS = 110, 250, 30
 # An 80 GiB gp3 root volume, and what kubelet leaves of it to pods; in bytes.
 _DISK_CAPACITY, _DISK_ALLOCATABLE = "83873772Ki", "76224326324"
@@ -28,11 +29,11 @@ class NodeShape:
     architecture: str
 
 
-def node_shape(instance_type: dict[str, Any]) -> NodeShape:
-    """The shape of a node of ``instance_type``, one element of EC2's DescribeInstanceTypes."""
+def node_shape(instance_type: dict[str, Any], max_pods: int | None = None) -> NodeShape:
+    """The shape of a node of ``instance_type``, one element of EC2's DescribeInstanceTypes; ``max_pods`` if its user data says so."""
     vcpus = int(instance_type["VCpuInfo"]["DefaultVCpus"])
     memory_mib = int(instance_type["MemoryInfo"]["SizeInMiB"])
-    pods = _max_pods(instance_type["NetworkInfo"], vcpus)
+    pods = addressable_pods(instance_type) if max_pods is None else max_pods
     reserved_mib = _KUBELET_MEMORY_MIB + _KUBELET_MEMORY_PER_POD_MIB * pods + _EVICTION_MEMORY_MIB
     allocatable_mib = memory_mib - round(memory_mib * _KERNEL_SHARE) - reserved_mib
     extended = _gpus(instance_type)
@@ -56,9 +57,16 @@ def node_shape(instance_type: dict[str, Any]) -> NodeShape:
     )
 
 
-def _max_pods(network: dict[str, Any], vcpus: int) -> int:
-    """One address of each network interface is the interface's own; aws-node and kube-proxy need none."""
-    addresses = int(network["MaximumNetworkInterfaces"]) * (int(network["Ipv4AddressesPerInterface"]) - 1) + 2
+def addressable_pods(instance_type: dict[str, Any], *, prefixes: bool = False, custom_networking: bool = False) -> int:
+    """Pods for which a node has IPv4 addresses, and with which Kubernetes copes.
+
+    One address of each network interface is the interface's own; aws-node and kube-proxy need none. With ``prefixes`` each other one
+    stands for sixteen on Nitro machines, with ``custom_networking`` the first interface is the node's alone.
+    """
+    network, vcpus = instance_type["NetworkInfo"], int(instance_type["VCpuInfo"]["DefaultVCpus"])
+    each = _ADDRESSES_PER_PREFIX if prefixes and instance_type.get("Hypervisor") != "xen" else 1
+    interfaces = int(network["MaximumNetworkInterfaces"]) - custom_networking
+    addresses = interfaces * (int(network["Ipv4AddressesPerInterface"]) - 1) * each + 2
     return min(addresses, _MAX_PODS_LARGE if vcpus > _LARGE_VCPUS else _MAX_PODS_SMALL)
 
 

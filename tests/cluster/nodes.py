@@ -20,6 +20,7 @@ from lightkube.resources.core_v1 import Node
 
 from tests.cluster.node_manifests import NodeGroup, instance_type_of, node_manifest
 from tests.cluster.node_shapes import NodeShape, node_shape
+from tests.cluster.node_user_data import max_pods_of
 
 _ROUND_SECONDS = 0.5
 _NODEGROUP_TAG = "eks:nodegroup-name"
@@ -70,7 +71,7 @@ class NodeJoiner:
         self._leave_seconds = 0.0
         self._joins_to_fail = 0
         self._instances: dict[str, _Instance] = {}
-        self._shapes: dict[str, NodeShape] = {}
+        self._types: dict[str, dict[str, Any]] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._error: Exception | None = None
@@ -181,7 +182,8 @@ class NodeJoiner:
 
     def _register(self, machine: dict[str, Any], instance: _Instance, group: NodeGroup) -> None:
         instance_type = instance_type_of(machine["InstanceType"], instance.group)
-        manifest = node_manifest(machine, instance_type, self._region, self._shape(instance_type), group)
+        shape = self._shape(instance_type, group.max_pods)
+        manifest = node_manifest(machine, instance_type, self._region, shape, group)
         try:
             self._kubernetes.create(from_dict(manifest))
         except ApiError as refused:
@@ -204,17 +206,18 @@ class NodeJoiner:
             if refused.status.code != 404:
                 raise
 
-    def _shape(self, instance_type: str) -> NodeShape:
-        if instance_type not in self._shapes:
+    def _shape(self, instance_type: str, max_pods: int | None) -> NodeShape:
+        if instance_type not in self._types:
             described = self._ec2.describe_instance_types(InstanceTypes=[instance_type])
-            self._shapes[instance_type] = node_shape(dict(described["InstanceTypes"][0]))
-        return self._shapes[instance_type]
+            self._types[instance_type] = dict(described["InstanceTypes"][0])
+        return node_shape(self._types[instance_type], max_pods)
 
     def _node_group(self, group: dict[str, Any]) -> NodeGroup:
         tags = _tags(group)
+        max_pods = max_pods_of(self._user_data(group))
         name = tags.get(_NODEGROUP_TAG)
         if name is None:
-            return _self_managed(tags)
+            return _self_managed(tags, max_pods)
         described = self._eks.describe_nodegroup(clusterName=self._cluster_name, nodegroupName=name)["nodegroup"]
         labels = {
             "eks.amazonaws.com/nodegroup": name,
@@ -224,10 +227,19 @@ class NodeJoiner:
             {"key": taint["key"], "value": taint.get("value", ""), "effect": _EFFECTS[taint["effect"]]}
             for taint in described.get("taints") or ()
         ]
-        return NodeGroup({**labels, **(described.get("labels") or {})}, taints)
+        return NodeGroup({**labels, **(described.get("labels") or {})}, taints, max_pods)
+
+    def _user_data(self, group: dict[str, Any]) -> str:
+        """Base64 of the user data in the launch template of a group."""
+        policy = group.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {}).get("LaunchTemplateSpecification")
+        template = policy or group["LaunchTemplate"]
+        versions = self._ec2.describe_launch_template_versions(
+            LaunchTemplateId=template["LaunchTemplateId"], Versions=[template.get("Version", "$Default")]
+        )["LaunchTemplateVersions"]
+        return str(versions[0]["LaunchTemplateData"].get("UserData", ""))
 
 
-def _self_managed(tags: dict[str, str]) -> NodeGroup:
+def _self_managed(tags: dict[str, str], max_pods: int | None) -> NodeGroup:
     """Such a group's labels and taints are in its user data, and repeated in its tags for the autoscaler."""
     labels, taints = {}, []
     for key, value in tags.items():
@@ -236,7 +248,7 @@ def _self_managed(tags: dict[str, str]) -> NodeGroup:
         elif key.startswith(f"{_TEMPLATE_TAG}taint/"):
             content, _, effect = value.rpartition(":")
             taints.append({"key": key.removeprefix(f"{_TEMPLATE_TAG}taint/"), "value": content, "effect": effect})
-    return NodeGroup(labels, taints)
+    return NodeGroup(labels, taints, max_pods)
 
 
 def _tags(group: Any) -> dict[str, str]:

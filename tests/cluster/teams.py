@@ -14,14 +14,19 @@ from tests.cluster.waiting import wait_for
 NAMESPACE = "default"
 
 
-def create_team(client: lightkube.Client, team: str, pods: int) -> None:
-    """Create the team's Deployment, and return when the scheduler has found no node for any of its pods and a scan takes them."""
+def create_team(client: lightkube.Client, team: str, pods: int, waiting: int | None = None, **spec: Any) -> None:
+    """Create the team's Deployment, and return when the scheduler has found no node for its pods and a scan takes them.
+
+    All of them, or ``waiting`` of them. ``spec`` holds fields of the pods' specification that are to be others than those of a team with
+    nodes of its own.
+    """
     labels = {"team": team}
     resources = {"requests": {"cpu": "3", "memory": "1Gi"}}
     pod = {
         "nodeSelector": {"team": team},
         "tolerations": [{"key": "dedicated", "operator": "Equal", "value": team, "effect": "NoSchedule"}],
         "containers": [{"name": "main", "image": "app", "resources": resources}],
+        **spec,
     }
     deployment = {
         "apiVersion": "apps/v1",
@@ -30,7 +35,7 @@ def create_team(client: lightkube.Client, team: str, pods: int) -> None:
         "spec": {"replicas": pods, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}},
     }
     client.create(from_dict(deployment))
-    wait_for_unschedulable_pods(client, team, pods)
+    wait_for_unschedulable_pods(client, team, pods if waiting is None else waiting)
 
 
 def scale_team(client: lightkube.Client, team: str, pods: int) -> None:
