@@ -43,6 +43,18 @@ def scale_team(client: lightkube.Client, team: str, pods: int) -> None:
     client.patch(Deployment.Scale, team, {"spec": {"replicas": pods}}, namespace=NAMESPACE)
 
 
+def keep_one_pod_a_node(client: lightkube.Client, team: str) -> None:
+    """Make the team's Deployment give up the other pods first when it shrinks."""
+    kept: set[str | None] = set()
+    for pod in client.list(Pod, namespace=NAMESPACE, labels={"team": team}):
+        assert pod.metadata is not None
+        assert pod.spec is not None
+        if pod.spec.nodeName not in kept:
+            kept.add(pod.spec.nodeName)
+            cost = {"metadata": {"annotations": {"controller.kubernetes.io/pod-deletion-cost": "100"}}}
+            client.patch(Pod, str(pod.metadata.name), cost, namespace=NAMESPACE)
+
+
 def wait_for_unschedulable_pods(client: lightkube.Client, team: str, pods: int) -> None:
     """Return when the scheduler has found no node for ``pods`` pods of the team and a scan takes them."""
     wait_for(f"{pods} unschedulable pods of {team}", lambda: _count(client, team, _is_unschedulable), lambda seen: seen == pods, 30.0)

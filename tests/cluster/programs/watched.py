@@ -1,0 +1,61 @@
+"""A cluster with a node group for each thing that alarms and panels tell of; pods choose theirs by the label ``team``."""
+
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_kubernetes as kubernetes
+
+from eks_autoscaling import Autoscaler, Cluster, OnDemandNodeGroup, SelfManagedNodeGroup
+
+CLUSTER = "eks-spot-managed-node-groups"
+ZONES = ("us-east-1a", "us-east-1b")
+
+config = pulumi.Config()
+vpc = aws.ec2.Vpc("network", cidr_block="10.0.0.0/16")
+subnet_ids = [
+    aws.ec2.Subnet(zone, vpc_id=vpc.id, availability_zone=zone, cidr_block=f"10.0.{index * 32}.0/19").id for index, zone in enumerate(ZONES)
+]
+cluster = Cluster(
+    CLUSTER,
+    {
+        "subnet_ids": subnet_ids,
+        "admins": {"deployer": "arn:aws:iam::123456789012:user/administrator"},
+        "public_access_cidrs": ["0.0.0.0/0"],
+    },
+)
+spot = SelfManagedNodeGroup(
+    "spot",
+    {
+        "cluster": cluster.ref(),
+        "capacity_type": "SPOT",
+        "instance_types": ["m5.xlarge", "m5a.xlarge", "m6i.xlarge"],
+        "subnet_ids": subnet_ids,
+        "min_size": 0,
+        "max_size": 5,
+        "desired_size": 1,
+        "labels": {"team": "batch"},
+    },
+)
+shared: Any = {"cluster": cluster.ref(), "subnet_ids": subnet_ids, "min_size": 0, "max_size": 3}
+scarce = OnDemandNodeGroup("scarce", {**shared, "instance_types": ["m5.xlarge"], "labels": {"team": "scarce"}})
+shared |= {"node_role_arn": scarce.node_role_arn}
+pair = OnDemandNodeGroup("pair", {**shared, "instance_types": ["m5.xlarge"], "labels": {"team": "pair"}})
+dear = OnDemandNodeGroup("dear", {**shared, "instance_types": ["m5.2xlarge"], "labels": {"team": "shop"}})
+cheap = OnDemandNodeGroup("cheap", {**shared, "instance_types": ["m5.large"], "labels": {"team": "shop"}})
+autoscaler = Autoscaler(
+    "autoscaler",
+    {
+        "cluster": cluster.ref(),
+        "settings": config.require_object("settings"),
+        # A scan stays with a drain for as long as it has time, but for ten seconds: here that is soon over.
+        "timeout_seconds": 15,
+        "code": pulumi.FileArchive(config.require("functionZip")),
+        "kubernetes_provider": kubernetes.Provider("kubernetes", kubeconfig=cluster.kubeconfig),
+    },
+)
+for name, group in {"spot": spot, "scarce": scarce, "pair": pair, "dear": dear, "cheap": cheap}.items():
+    pulumi.export(name, group.auto_scaling_group_name)
+pulumi.export("function_name", autoscaler.function_name)
+pulumi.export("interruption_function_name", autoscaler.interruption_function_name)
+pulumi.export("dashboard", autoscaler.dashboard_name)
