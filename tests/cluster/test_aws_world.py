@@ -13,6 +13,7 @@ from botocore.credentials import Credentials as BotoCredentials
 from botocore.exceptions import ClientError
 
 from tests.cluster.aws_world import AwsWorld
+from tests.cluster.node_user_data import max_pods_of
 from tests.cluster.principals import Credentials
 
 pytestmark = pytest.mark.aws
@@ -166,6 +167,43 @@ def test_a_size_outside_the_limits_is_refused(world: AwsWorld, group: str, desir
     with pytest.raises(ClientError, match=message):
         resize(world, group, desired)
     assert sizes(world, group) == (2, 2)
+
+
+def test_a_group_launches_where_it_has_fewest_instances(world: AwsWorld, group: str) -> None:
+    def zones() -> list[str]:
+        found = world.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[group])["AutoScalingGroups"][0]
+        return sorted(instance["AvailabilityZone"] for instance in found["Instances"])
+
+    assert zones() == ["us-east-1a", "us-east-1b"]
+    resize(world, group, 5)
+    assert zones() == ["us-east-1a"] * 3 + ["us-east-1b"] * 2
+
+
+@pytest.mark.parametrize(
+    ("variables", "instance_types", "pods"),
+    [
+        pytest.param({}, ["m5.xlarge"], 58, id="addresses"),
+        pytest.param({"ENABLE_PREFIX_DELEGATION": "true"}, ["m5.xlarge"], 110, id="prefixes"),
+        pytest.param({"ENABLE_PREFIX_DELEGATION": "true"}, ["m5.xlarge", "m4.xlarge"], 58, id="prefixes that one type does not take"),
+        pytest.param({"AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG": "true"}, ["m5.xlarge"], 44, id="custom networking"),
+    ],
+)
+def test_nodes_of_managed_groups_take_the_pods_that_the_cni_has_addresses_for(
+    world: AwsWorld, role: str, variables: dict[str, str], instance_types: list[str], pods: int
+) -> None:
+    subnets = [subnet["SubnetId"] for subnet in world.client("ec2").describe_subnets()["Subnets"][:2]]
+    eks = world.client("eks")
+    eks.create_cluster(name="prod", roleArn=role, resourcesVpcConfig={"subnetIds": subnets})
+    eks.create_addon(clusterName="prod", addonName="vpc-cni", configurationValues=json.dumps({"env": variables}))
+    sizes = {"minSize": 0, "maxSize": 1, "desiredSize": 0}
+    described = eks.create_nodegroup(
+        clusterName="prod", nodegroupName="group", nodeRole=role, subnets=subnets, instanceTypes=instance_types, scalingConfig=sizes
+    )["nodegroup"]
+    name = described["resources"]["autoScalingGroups"][0]["name"]
+    (made,) = world.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
+    template = made["MixedInstancesPolicy"]["LaunchTemplate"]["LaunchTemplateSpecification"]["LaunchTemplateId"]
+    versions = world.client("ec2").describe_launch_template_versions(LaunchTemplateId=template, Versions=["1"])["LaunchTemplateVersions"]
+    assert max_pods_of(versions[0]["LaunchTemplateData"]["UserData"]) == pods
 
 
 def test_failing_launches_leave_the_desired_capacity_above_the_instances(world: AwsWorld, group: str) -> None:
