@@ -110,12 +110,14 @@ class _Scan:
         doomed = pods_of_doomed_nodes(self.cluster)
         every = _joined(doomed, self.cluster.pending, self.cluster.unprocessed, pods_to_rehome(self.cluster))
         waiting = [item for item in every if not is_expendable(item.shape, self.options)]
-        free = place_on_free_capacity(self.simulation, waiting, {item.shape for item in doomed})
+        urgent = {item.shape for item in doomed}
+        free = place_on_free_capacity(self.simulation, waiting, urgent)
         left, faults = old_enough([item for item in free.left if not item.shape.is_daemonset], self.options, self.now)
         pods = tuple(PendingPods(item.shape, item.pods, "schedulable") for item in free.placed)
         plan = msgspec.structs.replace(plan, pods=pods, faults=(*plan.faults, *faults))
         held = self._held_back(left)
-        plan = self._with_scale_up(plan, left) if held is None else self._without_scale_up(plan, left, held)
+        several = self.options.salvo_scale_up or any(item.shape in urgent for item in left)
+        plan = self._with_scale_up(plan, left, several=several) if held is None else self._without_scale_up(plan, left, held)
         if not self.options.scale_down_enabled:
             return msgspec.structs.replace(plan, memory=msgspec.structs.replace(plan.memory, unneeded_since={}))
         return self._with_scale_down(plan, free, may_remove=held is not ScaleUpResult.IN_COOLDOWN)
@@ -143,8 +145,8 @@ class _Scan:
         notices = [_pod_notice(item.shape, pod, "NotTriggerScaleUp", message) for item in left for pod in item.pods]
         return msgspec.structs.replace(plan, result=result, pods=(*plan.pods, *pods), notices=(*plan.notices, reached, *notices))
 
-    def _with_scale_up(self, plan: Plan, left: Sequence[PodSet]) -> Plan:
-        found = rounds(self.simulation, self._input(tuple(left)))
+    def _with_scale_up(self, plan: Plan, left: Sequence[PodSet], *, several: bool) -> Plan:
+        found = rounds(self.simulation, self._input(tuple(left)), several=several)
         increases = tuple(item for part in found for item in part.decision.increases)
         last = found[-1].decision
         outcomes = tuple(outcome for part in found for outcome in _outcomes(part, final=part is found[-1]))

@@ -65,7 +65,7 @@ def _begun(cluster: Cluster, records: Mapping[str, InterruptionRecord], options:
     found: dict[str, InterruptionRecord] = {}
     for node in cluster.nodes:
         record = records.get(node.name)
-        if record is None or record.drains or not node.group:
+        if record is None or record.drains or not record.watched or not node.group:
             continue
         if draining[node.group] < max(1, int(sizes[node.group] * options.rebalance_drain_share)):
             draining[node.group] += 1

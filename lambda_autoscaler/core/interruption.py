@@ -38,9 +38,9 @@ class InterruptionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a node's annotation says. Times in seconds since the epoch.
 
     ``noticed`` is when the event happened, ``seen`` when it was handled, ``deadline`` when the instance goes. ``drains`` separates doomed
-    nodes from those at risk; ``managed`` nodes belong to a managed node group; ``cordoned`` says that it was the autoscaler who cordoned.
-    ``evicting`` is when the first pod was evicted, ``taken_over`` that EKS did not drain a managed node in time, ``given_back`` when the
-    instance was handed back.
+    nodes from those at risk; ``watched`` ones are looked at again and again, so that a scan may begin their drain. ``managed`` nodes belong
+    to a managed node group; ``cordoned`` says that it was the autoscaler who cordoned. ``evicting`` is when the first pod was evicted,
+    ``taken_over`` that EKS did not drain a managed node in time, ``given_back`` when the instance was handed back.
     """
 
     kind: Kind
@@ -49,6 +49,7 @@ class InterruptionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     seen: float
     deadline: float | None = None
     drains: bool = True
+    watched: bool = False
     managed: bool = False
     cordoned: bool = False
     hook: Hook | None = None
@@ -122,16 +123,18 @@ def respond(event: InstanceEvent, node: Node, options: Options, now: float) -> R
     if event.cancelled:
         ours = known is not None and known.kind is event.kind and known.event == event.id
         return Response(unmarks=ours, wakes=ours, why="" if ours else "the change was cancelled and the node does not wait for it")
-    fresh = _fresh(event, node, now)
+    fresh = _fresh(event, node, options, now)
     if known is None:
-        return Response(fresh, goes_on=fresh.drains or options.drain_on_rebalance, wakes=fresh.drains or options.drain_on_rebalance)
+        follows = fresh.drains or fresh.watched
+        return Response(fresh, goes_on=follows, wakes=follows)
     merged = _merged(known, fresh)
     if merged == known:
         again = (known.kind, known.event) == (event.kind, event.id)
         why = "the event has been handled already" if again else f"the node is under {known.kind} already"
         return Response(wakes=again and known.drains, why=why)
-    renewed = merged.kind is not known.kind or merged.hook != known.hook
-    return Response(merged, goes_on=merged.drains and renewed, wakes=merged.drains)
+    renewed = (merged.kind, merged.hook, merged.watched) != (known.kind, known.hook, known.watched)
+    follows = merged.drains or merged.watched
+    return Response(merged, goes_on=follows and renewed, wakes=follows)
 
 
 def _refusal(event: InstanceEvent, node: Node, options: Options, now: float) -> str:
@@ -155,7 +158,7 @@ def _has_come_back(event: InstanceEvent, node: Node, options: Options) -> bool:
     return state.ready and state.changed > event.at + RESTART_SECONDS
 
 
-def _fresh(event: InstanceEvent, node: Node, now: float) -> InterruptionRecord:
+def _fresh(event: InstanceEvent, node: Node, options: Options, now: float) -> InterruptionRecord:
     """The record of an event on a node without one. An event from the future comes from a clock that is ahead: it happens now."""
     ahead = max(0.0, event.at - now)
     return InterruptionRecord(
@@ -165,6 +168,7 @@ def _fresh(event: InstanceEvent, node: Node, now: float) -> InterruptionRecord:
         seen=now,
         deadline=None if event.deadline is None else event.deadline - (ahead if event.kind is not Kind.SCHEDULED_CHANGE else 0.0),
         drains=event.kind is not Kind.REBALANCE,
+        watched=event.kind is Kind.REBALANCE and options.drain_on_rebalance,
         managed=NODEGROUP_LABEL in node.labels,
         hook=event.hook,
         detail=event.detail,
@@ -183,6 +187,7 @@ def _merged(known: InterruptionRecord, fresh: InterruptionRecord) -> Interruptio
         seen=leading.seen,
         deadline=_earliest(leading.kind, (known, fresh)),
         drains=known.drains or fresh.drains,
+        watched=known.watched or fresh.watched,
         hook=_one_of(known.hook, fresh.hook),
     )
 

@@ -1,5 +1,6 @@
 """Scale-up in one round, or in several until nothing is left to help (``--salvo-scale-up``; behaviour specification, section 13).
 
+Several rounds are also made where pods of doomed nodes wait: another scan may come when half of their notice is over.
 Before the next round the new nodes join the simulation with the pods they were added for. When those pods do not all fit, because a limit
 cut the increase, the rounds end. Every round helps at least one pod, so that they end by themselves.
 """
@@ -23,13 +24,13 @@ class Round(msgspec.Struct, frozen=True):
     decision: ScaleUpDecision
 
 
-def rounds(simulation: Simulation, given: ScaleUpInput) -> list[Round]:
-    """The rounds of a scan, at least one. Nodes and pods of all but the last stay in the simulation."""
+def rounds(simulation: Simulation, given: ScaleUpInput, *, several: bool) -> list[Round]:
+    """The rounds of a scan, one or ``several``. Nodes and pods of all but the last stay in the simulation."""
     found: list[Round] = []
     while True:
         decision = scale_up(simulation, given)
         found.append(Round(given.waiting, decision))
-        if not (given.options.salvo_scale_up and decision.increases):
+        if not (several and decision.increases):
             return found
         left = left_over(given.waiting, decision)
         if not left or not _settle(simulation, decision, given):

@@ -47,7 +47,7 @@ def doomed(name: str = "n1", *holds: PodSet, **fields: Any) -> Node:
 
 
 def at_risk(name: str, *holds: PodSet, ago: float = 5.0, **fields: Any) -> Node:
-    return interrupted(node(name, holds=holds, **fields), Kind.REBALANCE, ago=ago)
+    return interrupted(node(name, holds=holds, **fields), Kind.REBALANCE, ago=ago, watched=True)
 
 
 def answered(before: Node, answer: Answer) -> Node:
@@ -137,6 +137,17 @@ def test_capacity_is_asked_for_some_pods_while_others_are_homeless() -> None:
     leaving = doomed("n1", waiting(HALF, 2), huge, cpu=6000)
     plan = planned(cluster(managed("ng1", leaving, node("n2", holds=[waiting(WHOLE, name="db")]))))
     assert plan.answers == {"n1": Answer("asked", ("default/huge-0",))}
+
+
+def test_capacity_is_asked_for_all_doomed_nodes_in_one_scan_however_many_groups_it_takes() -> None:
+    def pool(name: str, *members: str) -> tuple[NodeGroup, list[Node]]:
+        pod = shape(900, 900, controller=rs(name), node_selector=(("pool", name),))
+        first, second = (waiting(pod, name=member) for member in members)
+        return managed(name, doomed(members[0], first, labels={"pool": name}), node(members[1], holds=[second], labels={"pool": name}))
+
+    plan = planned(cluster(pool("a", "n1", "n2"), pool("b", "n3", "n4")))
+    assert plan.increases == (Increase("a", 2, 3, 10), Increase("b", 2, 3, 10))
+    assert plan.answers == {"n1": Answer("asked"), "n3": Answer("asked")}
 
 
 @pytest.mark.parametrize("kind", ["daemon", "static"])
@@ -294,6 +305,11 @@ def storm(count: int, *, already: int = 0) -> Cluster:
 def test_recommendations_begin_no_drain_unless_that_is_opted_in() -> None:
     plan = planned(storm(10))
     assert (plan.begun_interruptions, plan.answers) == ({}, {})
+
+
+def test_no_drain_begins_on_a_node_that_nobody_looks_after_because_draining_was_opted_in_later() -> None:
+    mark = interrupted(node("n1"), Kind.REBALANCE)
+    assert planned(cluster(managed("ng1", mark)), drain_on_rebalance=True).begun_interruptions == {}
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,13 @@ def test_a_recommendation_is_followed_up_where_draining_is_opted_in() -> None:
     assert (response.record.drains, response.goes_on, response.wakes) == (False, True, True)
 
 
+def test_a_recommendation_after_draining_was_opted_in_has_an_older_mark_followed_up() -> None:
+    known = after(REBALANCE)
+    again = answered(happening(Kind.REBALANCE, event="second"), known, drain_on_rebalance=True)
+    assert again.record is not None
+    assert (again.record.drains, again.record.watched, again.goes_on, again.wakes) == (False, True, True, True)
+
+
 @pytest.mark.parametrize("name", ["stopped", "terminated"])
 def test_the_node_of_an_instance_that_is_gone_is_deleted(name: str) -> None:
     response = answered(happening(Kind.STATE_CHANGE, detail=name), node(conditions=unready()))
