@@ -245,7 +245,7 @@ class Interrupter:
         record = record_of(node)
         match step.act:
             case Act.EVICT:
-                self._end_pods(step, log)
+                self._end_pods(node, step, log)
             case Act.GIVE_BACK:
                 self._give_back(node, instance, step, log)
             case Act.COMPLETE if record is not None and record.hook is not None:
@@ -254,7 +254,9 @@ class Interrupter:
             case Act.DONE if record is not None:
                 log.ended(node, record, step, self._edges.clock())
 
-    def _end_pods(self, step: NodeStep, log: InterruptionLog) -> None:
+    def _end_pods(self, node: Node, step: NodeStep, log: InterruptionLog) -> None:
+        if step.deletions:
+            log.cut_off(node, step.deletions)
         for eviction in step.evictions:
             self._end_pod(eviction, self._edges.kube.evict, log)
         for deletion in step.deletions:

@@ -3,6 +3,8 @@
 Reasons of events are those of the AWS Node Termination Handler and Karpenter, so that dashboards and searches go on to work.
 """
 
+from collections.abc import Sequence
+
 from lambda_autoscaler.core.events import Kind
 from lambda_autoscaler.core.interruption import InterruptionRecord, record_of
 from lambda_autoscaler.core.interruption_steps import NodeStep
@@ -82,6 +84,12 @@ class InterruptionLog:
         self._fields["refused"] = f"{eviction.namespace}/{eviction.pod}: {fault}"
         self._metrics["interruption_refused_evictions_total"] = self._metrics.get("interruption_refused_evictions_total", 0.0) + 1
         self._is_told = True
+
+    def cut_off(self, node: Node, deletions: Sequence[Eviction]) -> None:
+        """Pods that are ended past their budgets, or before a place for them is known, because their machine ends."""
+        first = f"{deletions[0].namespace}/{deletions[0].pod}"
+        message = f"no time is left to evict {len(deletions)} pods, they are deleted: {first}"
+        self.on_node(node, "Warning", "CordonAndDrainError", message if len(deletions) == 1 else f"{message} and others")
 
     def lost(self, pods: int) -> None:
         """Pods that ended with their machine, not before it."""

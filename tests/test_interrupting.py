@@ -380,8 +380,10 @@ def test_a_budget_that_allows_nothing_is_passed_in_time_for_a_graceful_end() -> 
     found.failing["evict"] = [Throttled("its budget")] * 99
     found.remind(2)
     assert found.done("delete pod") == []
+    assert "CordonAndDrainError" not in found.reasons()
     found.remind(83)
     assert found.done("delete pod") == [("delete pod", "web-0")]
+    assert found.reasons()[-2:] == ["CordonAndDrainError", "PodEviction"]
 
 
 @pytest.mark.parametrize("message", [rebalance(), health(INSTANCE), lifecycle()])

@@ -36,6 +36,8 @@ SHORT_PAUSE: Final = 2.0
 PAUSE: Final = 5.0
 LONG_PAUSE: Final = 30.0
 RISK_PAUSE: Final = 60.0
+# A warning may follow a recommendation at any time: so long its pods are moved as fast as after a warning.
+BRISK_SECONDS: Final = 120.0
 CRITICAL_PRIORITY: Final = 2_000_000_000
 
 
@@ -205,9 +207,10 @@ class _Interruption:
         return Eviction(pod.shape.namespace, pod.ref.name, pod.ref.uid, max(1, grace))
 
     def _pause(self) -> float:
-        if self._end is None or self._end - self._now > 2 * HOOK_SECONDS:
-            return LONG_PAUSE if self._record.hook is None and self._record.kind is not Kind.STATE_CHANGE else PAUSE
-        return PAUSE
+        record = self._record
+        is_brisk = record.kind is Kind.STATE_CHANGE or (record.kind is Kind.REBALANCE and self._now < record.seen + BRISK_SECONDS)
+        has_time = self._end is None or self._end - self._now > 2 * HOOK_SECONDS
+        return LONG_PAUSE if has_time and record.hook is None and not is_brisk else PAUSE
 
 
 def _to_move(node: Node, record: InterruptionRecord) -> Iterable[_Pod]:
