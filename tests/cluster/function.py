@@ -95,6 +95,7 @@ class Function:
         self._lock = threading.Lock()
         self._running = 0
         self._idle: list[_Environment] = []
+        self._generation = 0
 
     def __enter__(self) -> Self:
         """Return the function."""
@@ -106,9 +107,10 @@ class Function:
         self._scratch.cleanup()
 
     def recycle(self) -> None:
-        """Take the idle environments away, as Lambda does now and then: the next invocation is a cold start."""
+        """Take the environments away, busy ones when they are done, as Lambda does now and then: the next invocation is a cold start."""
         with self._lock:
             idle, self._idle = self._idle, []
+            self._generation += 1
         for environment in idle:
             environment.kill()
 
@@ -120,16 +122,25 @@ class Function:
                 raise Throttled(f"{self.configuration.name}: Rate Exceeded (reserved concurrency {limit})")
             self._running += 1
             environment = self._idle.pop() if self._idle else None
+            generation = self._generation
         try:
             environment = environment or _Environment(self, Path(self._scratch.name))
             invocation = environment.serve(json.dumps(event).encode(), lineage)
-            if environment.is_alive():
-                with self._lock:
-                    self._idle.append(environment)
+            self._keep(environment, generation)
             return invocation
         finally:
             with self._lock:
                 self._running -= 1
+
+    def _keep(self, environment: "_Environment", generation: int) -> None:
+        if not environment.is_alive():
+            return
+        with self._lock:
+            stays = generation == self._generation
+            if stays:
+                self._idle.append(environment)
+        if not stays:
+            environment.kill()
 
 
 class _Environment:

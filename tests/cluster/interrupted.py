@@ -1,7 +1,10 @@
 """A declared cluster whose nodes are interrupted: what runs on them, what happens to them, and who did it."""
 
+import contextlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lightkube.codecs import from_dict
@@ -10,7 +13,10 @@ from lightkube.resources.core_v1 import Event, Node, Pod
 
 from tests.cluster.audit import Request, read_audit
 from tests.cluster.aws_shim import Call
+from tests.cluster.binaries import Binaries
 from tests.cluster.declared_cluster import DeclaredCluster
+from tests.cluster.eks_drains import EksDrains
+from tests.cluster.instance_ends import SPOT_NOTICE_SECONDS
 from tests.cluster.pod_watch import is_ready
 from tests.cluster.schedule import declared_configuration
 from tests.cluster.waiting import wait_for
@@ -19,6 +25,9 @@ OURS = "eks-autoscaling-interruption"
 TAINT = "eks-autoscaling/interruption"
 NAMESPACE = "default"
 STRANGER = "i-0123456789abcdef0"
+SET, TERMINATE, COMPLETE = "SetDesiredCapacity", "TerminateInstanceInAutoScalingGroup", "CompleteLifecycleAction"
+_PROGRAM = Path(__file__).parent / "programs" / "interruptions.py"
+_FIRST_NODES = 3
 
 
 @dataclass(frozen=True)
@@ -26,6 +35,7 @@ class Interrupted:
     """One cluster of ``programs/interruptions.py``; groups are named as its exports are, applications run one to a group."""
 
     cluster: DeclaredCluster
+    eks: EksDrains
 
     # --- workloads ---
 
@@ -51,6 +61,9 @@ class Interrupted:
 
     def pods(self, app: str) -> list[Pod]:
         return list(self.cluster.admin.list(Pod, namespace=NAMESPACE, labels={"app": app}))
+
+    def names(self, app: str) -> list[str]:
+        return [str(pod.metadata.name) for pod in self.pods(app) if pod.metadata]
 
     def wait_for_pods(self, app: str, count: int, seconds: float = 90.0) -> None:
         """Return when the application has that many pods, and all of them are ready."""
@@ -92,13 +105,40 @@ class Interrupted:
             seconds,
         )
 
+    def limit(self, group: str, most: int) -> None:
+        """Set a group's maximum."""
+        self.cluster.world.client("autoscaling").update_auto_scaling_group(
+            AutoScalingGroupName=self.auto_scaling_group(group), MaxSize=most
+        )
+
     def node_of(self, instance: str) -> str:
         return self.cluster.joiner.nodes[instance]
 
     def node(self, name: str) -> Node:
         return self.cluster.admin.get(Node, name)
 
+    def wait_for_mark(self, node: str, seconds: float = 30.0) -> Node:
+        """Return the node once it carries a mark."""
+        return wait_for(f"a mark on {node}", lambda: self.node(node), lambda found: bool(taint_of(found)), seconds)
+
+    def wait_for_the_end(self, *nodes: str, seconds: float = SPOT_NOTICE_SECONDS) -> None:
+        """Return when the node objects are gone."""
+        wait_for(
+            f"the end of {', '.join(nodes)}",
+            lambda: [one.metadata.name for one in self.cluster.admin.list(Node) if one.metadata],
+            lambda names: not set(nodes) & set(names),
+            seconds,
+        )
+
     # --- what was done ---
+
+    def delivered_at(self, instance: str) -> float:
+        """When the first message about an instance was handed to the function, in seconds since the epoch."""
+        return next(one.received_at for one in self.cluster.event_source.deliveries if any(instance in body for body in one.bodies))
+
+    def marked_at(self, node: str) -> float:
+        """When the function first changed a node, in seconds since the epoch."""
+        return next(one.at for one in self.requests(OURS) if (one.what, one.name) == ("patch nodes", node))
 
     def metrics(self) -> dict[str, float]:
         """Sums of the metrics that the interruption function wrote, by name."""
@@ -131,10 +171,25 @@ class Interrupted:
         wanted = [call for call in named if call.params.get("AutoScalingGroupName") in (None, self.auto_scaling_group(group))]
         return sorted(wanted, key=lambda call: call.at)
 
+    def times(self, instance: str, node: str) -> str:
+        """What a story took, for who reads the output: seconds from delivery to the mark and to each change at AWS."""
+        delivered_at = self.delivered_at(instance)
+        calls = {call.operation: call.at - delivered_at for call in self.aws_writes("own", instance) + self.aws_writes("managed", instance)}
+        return f"{node}: marked after {self.marked_at(node) - delivered_at:.2f} s, " + ", ".join(
+            f"{name} {at:.1f} s" for name, at in calls.items()
+        )
+
     def events_on(self, node: str) -> list[str]:
         """Reasons of the events on a node."""
-        events = self.cluster.admin.list(Event, namespace="default")
-        return [str(event.reason) for event in events if event.involvedObject.kind == "Node" and event.involvedObject.name == node]
+        return self._events_on("Node", node)
+
+    def events_on_pod(self, pod: str) -> list[str]:
+        """Reasons of the events on a pod."""
+        return self._events_on("Pod", pod)
+
+    def _events_on(self, kind: str, name: str) -> list[str]:
+        events = self.cluster.admin.list(Event, namespace=NAMESPACE)
+        return [str(event.reason) for event in events if (event.involvedObject.kind, event.involvedObject.name) == (kind, name)]
 
     def log_lines(self) -> list[dict[str, Any]]:
         """What the interruption function logged as JSON."""
@@ -165,3 +220,14 @@ def taint_of(node: Node) -> str:
     """The kind of interruption that a node is under; empty without one."""
     taints = (node.spec.taints if node.spec else None) or ()
     return next((str(taint.value) for taint in taints if taint.key == TAINT), "")
+
+
+@contextlib.contextmanager
+def interrupted_cluster(binaries: Binaries) -> Iterator[Interrupted]:
+    """The cluster of ``programs/interruptions.py``, both functions warm, with an EKS that drains spot nodes of managed groups."""
+    with DeclaredCluster(binaries, _PROGRAM, _FIRST_NODES, settings={"scale-down-enabled": False}) as running:
+        running.joiner.delay_leaves(SPOT_NOTICE_SECONDS)  # node objects of ended instances are left to the function
+        with EksDrains(running.admin, running.world.events) as eks:
+            found = Interrupted(running, eks)
+            found.warm()
+            yield found

@@ -19,3 +19,8 @@ def wait_for(what: str, look: Callable[[], Seen], wanted: Callable[[Seen], bool]
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {seconds:.0f} s for {what}; last seen: {seen}")
         time.sleep(pause)
+
+
+def now() -> float:
+    """Seconds since the epoch, to compare with the times of AWS's and Kubernetes' logs."""
+    return time.time()  # noqa: TID251 - beside the times of real programs
