@@ -198,7 +198,11 @@ class _Interruption:
             return False
         if pod.ref.deletion is not None:
             return pod.ref.deletion > self._end
-        return self._now >= self._end - pod.shape.grace_seconds - DELETE_MARGIN
+        return self._now >= self._last_moment(pod, self._end)
+
+    def _last_moment(self, pod: _Pod, end: float) -> float:
+        """When a pod must begin to end; a step's distance before the last step at the latest, so that one falls in between."""
+        return end - DELETE_MARGIN - max(pod.shape.grace_seconds, PAUSE)
 
     def _ending(self, pod: _Pod) -> Eviction:
         grace = pod.shape.grace_seconds
@@ -210,7 +214,11 @@ class _Interruption:
         record = self._record
         is_brisk = record.kind is Kind.STATE_CHANGE or (record.kind is Kind.REBALANCE and self._now < record.seen + BRISK_SECONDS)
         has_time = self._end is None or self._end - self._now > 2 * HOOK_SECONDS
-        return LONG_PAUSE if has_time and record.hook is None and not is_brisk else PAUSE
+        pause = LONG_PAUSE if has_time and record.hook is None and not is_brisk else PAUSE
+        if self._end is None or not record.is_taken_back:
+            return pause
+        ahead = (self._last_moment(pod, self._end) - self._now for pod in self._pods if pod.ref.deletion is None)
+        return min((pause, *(seconds for seconds in ahead if seconds > 0)))
 
 
 def _to_move(node: Node, record: InterruptionRecord) -> Iterable[_Pod]:

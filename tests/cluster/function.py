@@ -92,7 +92,8 @@ class Function:
         self.task_root = Path(self._scratch.name, "task")
         with zipfile.ZipFile(archive) as bundle:
             bundle.extractall(self.task_root)
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
+        self._is_stopped = False
         self._running = 0
         self._idle: list[_Environment] = []
         self._generation = 0
@@ -102,7 +103,10 @@ class Function:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Stop the processes and remove the files."""
+        """Let the invocations that run end, stop the processes and remove the files."""
+        with self._lock:
+            self._is_stopped = True
+            self._lock.wait_for(lambda: self._running == 0, self.configuration.timeout_seconds + INIT_LIMIT_SECONDS)
         self.recycle()
         self._scratch.cleanup()
 
@@ -118,6 +122,8 @@ class Function:
         """Invoke synchronously, from any thread; raise Throttled above the reserved concurrency. ``lineage`` ends the trace header."""
         with self._lock:
             limit = self.configuration.reserved_concurrency
+            if self._is_stopped:
+                raise Throttled(f"{self.configuration.name} is being deleted")
             if limit is not None and self._running >= limit:
                 raise Throttled(f"{self.configuration.name}: Rate Exceeded (reserved concurrency {limit})")
             self._running += 1
@@ -131,6 +137,7 @@ class Function:
         finally:
             with self._lock:
                 self._running -= 1
+                self._lock.notify_all()
 
     def _keep(self, environment: "_Environment", generation: int) -> None:
         if not environment.is_alive():

@@ -41,6 +41,14 @@ class Interrupted:
 
     def run(self, app: str, group: str, pods: int, *, min_available: int | None = None, millicores: int = 1000) -> None:
         """Run a Deployment on the nodes of a group, with a disruption budget if ``min_available`` says so, until its pods are ready."""
+        self.ask_for(app, group, pods, millicores=millicores)
+        if min_available is not None:
+            spec = {"minAvailable": min_available, "selector": {"matchLabels": {"app": app}}}
+            self._create("policy/v1", "PodDisruptionBudget", app, spec)
+        self.wait_for_pods(app, pods)
+
+    def ask_for(self, app: str, group: str, pods: int, *, millicores: int) -> None:
+        """Create a Deployment whose pods may find a place on the nodes of a group."""
         labels = {"app": app}
         resources = {"requests": {"cpu": f"{millicores}m", "memory": "64Mi"}}
         pod = {
@@ -50,9 +58,6 @@ class Interrupted:
         }
         spec = {"replicas": pods, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}}
         self._create("apps/v1", "Deployment", app, spec)
-        if min_available is not None:
-            self._create("policy/v1", "PodDisruptionBudget", app, {"minAvailable": min_available, "selector": {"matchLabels": labels}})
-        self.wait_for_pods(app, pods)
 
     def stop(self, app: str) -> None:
         """Delete a Deployment, and return when its pods are gone."""
@@ -64,6 +69,10 @@ class Interrupted:
 
     def names(self, app: str) -> list[str]:
         return [str(pod.metadata.name) for pod in self.pods(app) if pod.metadata]
+
+    def places(self, app: str) -> dict[str, str]:
+        """Node to pod of an application that has one pod on a node."""
+        return {str(pod.spec.nodeName): str(pod.metadata.name) for pod in self.pods(app) if pod.metadata and pod.spec}
 
     def wait_for_pods(self, app: str, count: int, seconds: float = 90.0) -> None:
         """Return when the application has that many pods, and all of them are ready."""
@@ -135,6 +144,11 @@ class Interrupted:
     def delivered_at(self, instance: str) -> float:
         """When the first message about an instance was handed to the function, in seconds since the epoch."""
         return next(one.received_at for one in self.cluster.event_source.deliveries if any(instance in body for body in one.bodies))
+
+    def deadline(self, node: str) -> float:
+        """When the instance of a node is to end as far as the function knows, in seconds since the epoch."""
+        told = (line.get("interruption", {}) for line in self.log_lines())
+        return next(float(line["deadline"]) for line in told if line.get("node") == node and "deadline" in line)
 
     def marked_at(self, node: str) -> float:
         """When the function first changed a node, in seconds since the epoch."""

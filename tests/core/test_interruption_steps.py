@@ -19,6 +19,7 @@ STATIC = shape(100, 100, annotations=(("kubernetes.io/config.source", "file"),))
 MIRROR = shape(100, 100, annotations=(("kubernetes.io/config.mirror", "true"),))
 HOOK = Hook("workers", "drain", "token")
 ROOM, ASKED, NONE = Answer("room"), Answer("asked"), Answer("none")
+NONE_OF_IT = Answer("none", ("default/pod-0",))
 
 
 def spot(ago: float = 20.0, **fields: Any) -> InterruptionRecord:
@@ -162,6 +163,17 @@ def test_a_pod_is_evicted_until_the_time_it_needs_and_deleted_then() -> None:
     before, then = due(spot(ago=84), waiting(WEB)), due(spot(ago=85), waiting(WEB))
     assert (evicted(before), deleted(before)) == ({"pod-0": 30}, {})
     assert (evicted(then), deleted(then)) == ({}, {"pod-0": 30})
+
+
+def test_a_pod_that_ends_at_once_is_deleted_before_time_is_over_too() -> None:
+    quick = shape(100, 100, grace_seconds=0)
+    assert deleted(due(spot(ago=109), waiting(quick), answer=NONE_OF_IT)) == {}
+    assert deleted(due(spot(ago=110), waiting(quick), answer=NONE_OF_IT)) == {"pod-0": 1}
+
+
+@pytest.mark.parametrize(("ago", "pause"), [(79, 5.0), (82, 3.0), (84.5, 0.5), (85, 5.0)])
+def test_no_step_oversleeps_the_moment_in_which_a_pod_must_begin_to_end(ago: float, pause: float) -> None:
+    assert due(spot(ago=ago), waiting(WEB)).pause == pause
 
 
 def test_a_pod_that_asks_for_more_time_than_there_is_is_deleted_as_soon_as_the_scan_has_answered() -> None:
