@@ -1,7 +1,5 @@
 """A cluster with a node group for each thing that alarms and panels tell of; pods choose theirs by the label ``team``."""
 
-from typing import Any
-
 import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
@@ -37,12 +35,29 @@ spot = SelfManagedNodeGroup(
         "labels": {"team": "batch"},
     },
 )
-shared: Any = {"cluster": cluster.ref(), "subnet_ids": subnet_ids, "min_size": 0, "max_size": 3}
-scarce = OnDemandNodeGroup("scarce", {**shared, "instance_types": ["m5.xlarge"], "labels": {"team": "scarce"}})
-shared |= {"node_role_arn": scarce.node_role_arn}
-pair = OnDemandNodeGroup("pair", {**shared, "instance_types": ["m5.xlarge"], "labels": {"team": "pair"}})
-dear = OnDemandNodeGroup("dear", {**shared, "instance_types": ["m5.2xlarge"], "labels": {"team": "shop"}})
-cheap = OnDemandNodeGroup("cheap", {**shared, "instance_types": ["m5.large"], "labels": {"team": "shop"}})
+pulumi.export("spot", spot.auto_scaling_group_name)
+
+
+def on_demand(name: str, team: str, instance_type: str) -> None:
+    """A group without nodes, exported under its name."""
+    group = OnDemandNodeGroup(
+        name,
+        {
+            "cluster": cluster.ref(),
+            "instance_types": [instance_type],
+            "subnet_ids": subnet_ids,
+            "min_size": 0,
+            "max_size": 3,
+            "labels": {"team": team},
+        },
+    )
+    pulumi.export(name, group.auto_scaling_group_name)
+
+
+on_demand("scarce", "scarce", "m5.xlarge")
+on_demand("pair", "pair", "m5.xlarge")
+on_demand("dear", "shop", "m5.2xlarge")
+on_demand("cheap", "shop", "m5.large")
 autoscaler = Autoscaler(
     "autoscaler",
     {
@@ -54,8 +69,6 @@ autoscaler = Autoscaler(
         "kubernetes_provider": kubernetes.Provider("kubernetes", kubeconfig=cluster.kubeconfig),
     },
 )
-for name, group in {"spot": spot, "scarce": scarce, "pair": pair, "dear": dear, "cheap": cheap}.items():
-    pulumi.export(name, group.auto_scaling_group_name)
 pulumi.export("function_name", autoscaler.function_name)
 pulumi.export("interruption_function_name", autoscaler.interruption_function_name)
 pulumi.export("dashboard", autoscaler.dashboard_name)
