@@ -56,7 +56,7 @@ class Edges(msgspec.Struct, frozen=True):
 class ScanReport(msgspec.Struct, frozen=True):
     """What a scan came to. ``locked_out`` when another scan held the lock: nothing was read or written. ``failures`` are sentences.
 
-    ``seconds`` is how long it took, waits for removals in progress not counted.
+    ``seconds`` is how long it took, waits for removals in progress not counted. ``again`` asks for another scan at once.
     """
 
     locked_out: bool = False
@@ -65,6 +65,7 @@ class ScanReport(msgspec.Struct, frozen=True):
     removals: RemovalOutcome = RemovalOutcome()
     failures: tuple[str, ...] = ()
     seconds: float = 0.0
+    again: bool = False
 
     def summary(self) -> dict[str, object]:
         """The report as a small JSON object."""
@@ -139,7 +140,8 @@ class _Scan:
             self._record(remover.log.take_notices())
         removals = remover.log.outcome(remover.in_progress)
         failures = (*outcome.failures, *removals.failures, *self._failures)
-        return self._told(ScanReport(plan=decided, outcome=outcome, removals=removals, failures=failures, seconds=seconds), decided)
+        report = ScanReport(plan=decided, outcome=outcome, removals=removals, failures=failures, seconds=seconds, again=remover.gave_way)
+        return self._told(report, decided)
 
     def _told(self, report: ScanReport, decided: Plan) -> ScanReport:
         for failure in report.failures:

@@ -26,6 +26,7 @@ from lambda_autoscaler.core.events import (
     read_events,
 )
 from lambda_autoscaler.core.interruption import (
+    EKS_HOOK,
     Response,
     mark_patch,
     record_of,
@@ -57,6 +58,8 @@ from lambda_autoscaler.ports import (
 from lambda_autoscaler.questions import ReservationInstances
 
 FIRST_STEP_SECONDS: Final = 2
+# A reminder may come before the mark that it is about is written.
+MARK_SECONDS: Final = 60.0
 RETRY_SECONDS: Final = 3
 DIRECTORY_SECONDS: Final = 5.0
 WARNING_SECONDS: Final = 2.0
@@ -149,7 +152,7 @@ class Interrupter:
         name = self._directory.node_of(event.instance, DIRECTORY_SECONDS if event.kind is Kind.STATE_CHANGE else WARNING_SECONDS)
         node = self._nodes.read(name) if name is not None else None
         if node is None or not node.provider_id.endswith(f"/{event.instance}"):
-            log.ignored(f"instance {event.instance} is no node of this cluster")
+            self._without_node(event, log)
             return
         response = respond(event, node, self._options, self._edges.clock())
         self._wakes = self._wakes or response.wakes
@@ -164,14 +167,27 @@ class Interrupter:
         else:
             self._mark(event, node, response, log)
 
+    def _without_node(self, event: InstanceEvent, log: InterruptionLog) -> None:
+        """An instance that never became a node, or is none any more: what waits for it need not wait."""
+        why = f"instance {event.instance} is no node of this cluster"
+        if event.hook is not None and event.hook.name != EKS_HOOK:
+            try:
+                self._edges.aws.complete_lifecycle(event.hook, event.instance)
+                why = f"{why}: its lifecycle action is completed"
+            except (Denied, Refused, NotFound):  # a group of another cluster, or an action that is over
+                pass
+        log.ignored(why)
+
     def _mark(self, event: InstanceEvent, node: Node, response: Response, log: InterruptionLog) -> None:
         now = self._edges.clock()
         if response.goes_on:
-            self._edges.messages.again(Reminder(node.name, event.instance, now), FIRST_STEP_SECONDS)
+            self._edges.messages.again(Reminder(node.name, event.instance, now, series=now), FIRST_STEP_SECONDS)
 
         def patch(found: Node) -> bytes | None:
-            again = respond(event, found, self._options, now)
-            return None if again.record is None else mark_patch(found, again.record)
+            record = respond(event, found, self._options, now).record
+            if record is None:
+                return None
+            return mark_patch(found, msgspec.structs.replace(record, series=now) if response.goes_on else record)
 
         if self._nodes.change(node.name, patch) is not None and response.record is not None:
             log.marked(node, response.record, now)
@@ -204,8 +220,13 @@ class Interrupter:
         if node is None or not node.provider_id.endswith(f"/{reminder.instance}"):
             return
         now = self._edges.clock()
-        step = next_step(node, now)
         record = record_of(node)
+        if record is None and now < reminder.series + MARK_SECONDS:
+            self._edges.messages.again(reminder, RETRY_SECONDS)
+            return
+        if record is not None and record.series > reminder.series:
+            return  # other reminders carry the drain on
+        step = next_step(node, now)
         log = self._log(record.kind if record is not None else "Nothing")
         if step.record is not None:
             self._write_down(node, step, log)
@@ -233,12 +254,13 @@ class Interrupter:
 
     def _heartbeat(self, node: Node, beat: float, now: float) -> float:
         record = record_of(node)
-        if record is None or record.hook is None or now - beat < HEARTBEAT_SECONDS:
+        if record is None or not record.hooks or now - beat < HEARTBEAT_SECONDS:
             return beat
-        try:
-            self._edges.aws.heartbeat(record.hook, node.provider_id.rpartition("/")[2])
-        except AutoscalerError as fault:  # the drain goes on without
-            self._edges.telemetry.warn(f"node {node.name}: its lifecycle action takes no heartbeat: {fault}")
+        for hook in record.hooks:
+            try:
+                self._edges.aws.heartbeat(hook, node.provider_id.rpartition("/")[2])
+            except AutoscalerError as fault:  # the drain goes on without
+                self._edges.telemetry.warn(f"node {node.name}: its lifecycle action takes no heartbeat: {fault}")
         return now
 
     def _take(self, node: Node, instance: str, step: NodeStep, log: InterruptionLog) -> None:
@@ -248,8 +270,9 @@ class Interrupter:
                 self._end_pods(node, step, log)
             case Act.GIVE_BACK:
                 self._give_back(node, instance, step, log)
-            case Act.COMPLETE if record is not None and record.hook is not None:
-                self._edges.aws.complete_lifecycle(record.hook, instance)
+            case Act.COMPLETE if record is not None:
+                for hook in record.hooks:
+                    self._edges.aws.complete_lifecycle(hook, instance)
                 log.ended(node, record, step, self._edges.clock())
             case Act.DONE if record is not None:
                 log.ended(node, record, step, self._edges.clock())

@@ -19,6 +19,7 @@ import msgspec
 from lambda_autoscaler.core.amazon import AutoScalingGroup
 from lambda_autoscaler.core.decode import decode_objects
 from lambda_autoscaler.core.draining import next_steps
+from lambda_autoscaler.core.interruption import awaits_answer
 from lambda_autoscaler.core.marks import is_being_deleted, record_of, record_patch, roll_back_patch
 from lambda_autoscaler.core.model import Cluster, Node
 from lambda_autoscaler.core.observe import build_cluster
@@ -47,6 +48,8 @@ class Remover:
         self._active: dict[str, None] = {}
         self._next_at = 0.0
         self._waited = 0.0
+        self.gave_way = False
+        """Whether the wait ended because a node is under interruption that no scan has answered: another scan is due at once."""
 
     @property
     def in_progress(self) -> tuple[str, ...]:
@@ -70,7 +73,21 @@ class Remover:
                 return
             self._clock.wait(pause)
             self._waited += pause
+            if self._is_wanted_elsewhere():
+                self.gave_way = True
+                return
             self._round()
+
+    def _is_wanted_elsewhere(self) -> bool:
+        """Whether an instance goes and its pods wait for a scan's answer, which this one keeps from coming while it waits."""
+        try:
+            return any(
+                awaits_answer(node.metadata.annotations or {})
+                for page in self._kube.list("nodes")
+                for node in decode_objects("nodes", page)[0]
+            )
+        except (AutoscalerError, msgspec.DecodeError):
+            return False  # the round says what is wrong
 
     def _has_time(self) -> bool:
         return self._clock.seconds_left() > RESERVE_SECONDS

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from lambda_autoscaler.core.events import Hook, Reminder
+from lambda_autoscaler.core.events import Hook, Reminder, reminder_message
 from lambda_autoscaler.core.interruption import INTERRUPTION
 from lambda_autoscaler.core.plan import Notice
 from lambda_autoscaler.interrupting import Interrupter, InterruptionEdges
@@ -64,15 +64,7 @@ class InterruptedCluster:
         """Time passes, then the oldest reminder arrives."""
         self.now += seconds
         reminder, _ = self.reminders.pop(0)
-        self.take(
-            {
-                "source": "eks-autoscaling",
-                "detail-type": "Interruption Continues",
-                "account": HOME.account,
-                "region": HOME.region,
-                "detail": {"node": reminder.node, "instance": reminder.instance, "beat": reminder.beat},
-            }
-        )
+        self.take(reminder_message(HOME, reminder).decode())
 
     def record(self, notices: Sequence[Notice], now: float) -> None:
         """Events of the function (``ports.Kube``)."""

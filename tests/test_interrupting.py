@@ -125,8 +125,73 @@ def test_a_closed_change_gives_the_node_back_to_pods() -> None:
     assert (spec["taints"], "unschedulable" in spec, metadata["annotations"]) == ([], False, {})
     assert EXCLUDE_FROM_LOAD_BALANCERS not in metadata["labels"]
     assert found.reasons() == ["Uncordon"]
-    found.remind()
+    found.remind(61)
     assert found.reminders == []
+
+
+def test_a_label_that_somebody_else_put_on_the_node_stays() -> None:
+    found = cluster("web-0", labels={EXCLUDE_FROM_LOAD_BALANCERS: "true"})
+    found.take(health(INSTANCE))
+    found.take(health(INSTANCE, statusCode="closed"))
+    assert found.nodes["n1"]["metadata"]["labels"][EXCLUDE_FROM_LOAD_BALANCERS] == "true"
+
+
+def test_a_reminder_that_is_there_before_the_mark_comes_again() -> None:
+    found = cluster("web-0")
+    found.take(spot())
+    written = found.nodes["n1"]["metadata"].pop("annotations")
+    found.remind(2)
+    assert [seconds for _, seconds in found.reminders] == [3]
+    found.nodes["n1"]["metadata"]["annotations"] = written
+    found.answer("room")
+    found.remind(3)
+    assert found.done("evict") == [("evict", "web-0")]
+
+
+def test_a_message_that_is_handled_again_after_conflicts_begins_no_second_series_of_steps() -> None:
+    found = cluster("web-0")
+    found.failing["patch"] = [Conflict("a"), Conflict("b")]
+    with pytest.raises(Conflict):
+        found.take(spot())
+    found.now += 1
+    found.take(spot())
+    assert len(found.reminders) == 2
+    found.remind(1)
+    assert len(found.reminders) == 1
+
+
+def test_every_lifecycle_action_of_an_instance_is_kept_waiting_and_completed() -> None:
+    one, two = lifecycle(), lifecycle(id="other")
+    two["detail"]["LifecycleHookName"] = "upload-logs"
+    found = cluster("web-0")
+    found.take(one)
+    found.now += 1
+    found.take(two)
+    found.pods.clear()
+    while found.reminders:
+        found.remind(31)
+    assert len(found.done("complete")) == 2
+
+
+@pytest.mark.parametrize("origin", ["AutoScalingGroup", "WarmPool"])
+def test_the_lifecycle_action_of_an_instance_without_a_node_need_not_wait(origin: str) -> None:
+    found = InterruptedCluster()
+    message = lifecycle()
+    message["detail"]["Origin"] = origin
+    found.take(message)
+    assert len(found.done("complete")) == 1
+    found.failing["complete"] = [Denied("it is a group of another cluster")]
+    found.take(lifecycle(id="other"))
+    assert found.reminders == []
+
+
+def test_a_node_that_scale_down_was_removing_is_not_replaced() -> None:
+    found = cluster()
+    found.nodes["n1"]["spec"]["taints"] = [{"key": "ToBeDeletedByClusterAutoscaler", "value": str(int(NOW)), "effect": "NoSchedule"}]
+    found.take(spot())
+    found.answer("room")
+    found.remind(2)
+    assert found.done("terminate and shrink") == [("terminate and shrink", INSTANCE)]
 
 
 def test_the_end_of_a_capacity_block_marks_every_node_of_it() -> None:

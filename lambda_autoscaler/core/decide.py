@@ -17,7 +17,7 @@ from lambda_autoscaler.core.expand import ExpanderInput
 from lambda_autoscaler.core.explain import increase_text, not_triggered_message
 from lambda_autoscaler.core.health import Health, assess, status_notice
 from lambda_autoscaler.core.increases import joined, with_requests
-from lambda_autoscaler.core.interrupted import answers, pods_of_doomed_nodes, with_marks, with_risky_pools
+from lambda_autoscaler.core.interrupted import answers, pods_of_doomed_nodes, with_marks, with_replacements, with_risky_pools
 from lambda_autoscaler.core.interruption import is_doomed
 from lambda_autoscaler.core.memory import Memory
 from lambda_autoscaler.core.minimum import to_minimum
@@ -81,8 +81,9 @@ def decide(cluster: Cluster, memory: Memory, options: Options, now: float) -> Pl
     scan = _Scan(cluster, options, now, health, found)
     plan = scan.run(plan)
     # A scan that leaves new pods to the scheduler has not looked for capacity: it has no answer.
-    replies = {} if plan.result is ScaleUpResult.IN_COOLDOWN else answers(cluster, plan.pods)
-    plan = msgspec.structs.replace(plan, begun_interruptions=marks.begun, answers=replies)
+    replies = {} if plan.result is ScaleUpResult.IN_COOLDOWN else answers(cluster, plan.pods, memory)
+    memory = with_replacements(plan.memory, cluster, replies, plan.increases)
+    plan = msgspec.structs.replace(plan, begun_interruptions=marks.begun, answers=replies, memory=memory)
     return scan.with_minimum_sizes(plan) if options.enforce_node_group_min_size else plan
 
 

@@ -88,13 +88,14 @@ class LaunchFailed(msgspec.Struct, frozen=True):
 class Reminder(msgspec.Struct, frozen=True):
     """The function's own message to itself: go on with a node. ``beat`` is when the last heartbeat was sent (seconds since the epoch).
 
-    ``cluster`` is whose node it is, where the function serves several.
+    ``cluster`` is whose node it is, where the function serves several. ``series`` is when the event was handled with which it began.
     """
 
     node: str
     instance: str
     beat: float = 0.0
     cluster: str = ""
+    series: float = 0.0
 
 
 class Nothing(msgspec.Struct, frozen=True):
@@ -173,6 +174,7 @@ class _ReminderDetail(msgspec.Struct, frozen=True):
     instance: str
     beat: float = 0.0
     cluster: str = ""
+    series: float = 0.0
 
 
 Reader = Callable[[_Envelope, float], tuple[Event, ...]]
@@ -305,7 +307,7 @@ def _launch_failed(envelope: _Envelope, _at: float) -> tuple[Event, ...]:
 
 def _reminder(envelope: _Envelope, _at: float) -> tuple[Event, ...]:
     detail = _decoded(envelope.detail, _ReminderDetail, "detail")
-    return (Reminder(detail.node, _instance(detail.instance), detail.beat, detail.cluster),)
+    return (Reminder(detail.node, _instance(detail.instance), detail.beat, detail.cluster, detail.series),)
 
 
 READERS: Final[Mapping[tuple[str, str], Reader]] = {

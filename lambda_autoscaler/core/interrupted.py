@@ -14,6 +14,7 @@ import msgspec
 from lambda_autoscaler.core.events import Kind
 from lambda_autoscaler.core.interruption import (
     INTERRUPTION,
+    RESTART_SECONDS,
     STALE_SECONDS,
     Answer,
     InterruptionRecord,
@@ -27,11 +28,13 @@ from lambda_autoscaler.core.marks import is_being_deleted
 from lambda_autoscaler.core.memory import Memory
 from lambda_autoscaler.core.model import ZONE_LABEL, Cluster, Node, PodSet
 from lambda_autoscaler.core.options import Options
-from lambda_autoscaler.core.plan import PendingPods
+from lambda_autoscaler.core.plan import Increase, PendingPods
 from lambda_autoscaler.core.pools import RISK_SECONDS, pool
 from lambda_autoscaler.core.prices import INSTANCE_TYPE_LABEL
+from lambda_autoscaler.core.readiness import Readiness, readiness
 
-MOST_NAMES = 100
+# More pods than a node of EC2 takes; an annotation must end somewhere.
+MOST_NAMES = 1000
 
 
 class Marks(msgspec.Struct, frozen=True):
@@ -46,12 +49,15 @@ def with_marks(cluster: Cluster, options: Options, now: float) -> tuple[Cluster,
     records = {node.name: record for node in cluster.nodes if (record := record_of(node)) is not None}
     if not records:
         return cluster, Marks()
-    cleared = {name: record for name, record in records.items() if _came_to_nothing(record, options, now)}
+    states = {node.name: readiness(node, options) for node in cluster.nodes if node.name in records}
+    cleared = {name: record for name, record in records.items() if _came_to_nothing(record, states[name], options, now)}
     begun = _begun(cluster, {name: record for name, record in records.items() if name not in cleared}, options, now)
     return msgspec.structs.replace(cluster, nodes=tuple(_marked(node, begun, cleared) for node in cluster.nodes)), Marks(begun, cleared)
 
 
-def _came_to_nothing(record: InterruptionRecord, options: Options, now: float) -> bool:
+def _came_to_nothing(record: InterruptionRecord, state: Readiness, options: Options, now: float) -> bool:
+    if record.kind is Kind.STATE_CHANGE and state.ready and state.changed > record.noticed + RESTART_SECONDS:
+        return True  # it was stopped and started again
     if record.is_taken_back and record.deadline is not None:
         return record.deadline + STALE_SECONDS < now
     return max(record.seen, record.deadline or 0.0) + options.interruption_risk_ttl < now
@@ -92,23 +98,44 @@ def pods_of_doomed_nodes(cluster: Cluster) -> list[PodSet]:
     return [PodSet(shape, (msgspec.structs.replace(ref, created=0.0),)) for shape, ref in moving]
 
 
-def answers(cluster: Cluster, pods: Iterable[PendingPods]) -> dict[str, Answer]:
-    """By node, the answer to each doomed node that has none yet, or whose pods fare better now."""
+def answers(cluster: Cluster, pods: Iterable[PendingPods], memory: Memory) -> dict[str, Answer]:
+    """By node, the answer to each doomed node that has none yet, or whose pods fare better now.
+
+    ``memory`` is that of earlier scans: capacity that one of them asked for and did not live to tell of is asked for all the same.
+    """
     doomed = [node for node in cluster.nodes if is_doomed(node)]
     if not doomed:
         return {}
     outcomes = {pod.uid: item.outcome for item in pods for pod in item.pods}
-    found = {node.name: (node, _answer(node, outcomes)) for node in doomed}
-    return {name: answer for name, (node, answer) in found.items() if answer != answer_of(node)}
+    desired = {group.id: group.desired for group in cluster.groups}
+    found: dict[str, Answer] = {}
+    for node in doomed:
+        wanted = memory.replacements.get(node.name, {})
+        asked = bool(wanted) and all(desired.get(group, 0) >= size for group, size in wanted.items())
+        answer = _answer(node, outcomes, asked_before=asked)
+        if answer != answer_of(node):
+            found[node.name] = answer
+    return found
 
 
-def _answer(node: Node, outcomes: Mapping[str, str]) -> Answer:
+def with_replacements(memory: Memory, cluster: Cluster, replies: Mapping[str, Answer], increases: Iterable[Increase]) -> Memory:
+    """Memory of what is asked for in place of which doomed node, for as long as the node does not say so itself."""
+    open_questions = {node.name for node in cluster.nodes if is_doomed(node) and answer_of(node) is None}
+    kept = {name: wanted for name, wanted in memory.replacements.items() if name in open_questions}
+    sizes = {increase.group: increase.target for increase in increases}
+    begun = {
+        name: sizes for name, answer in replies.items() if sizes and answer.verdict == "asked" and name in open_questions - kept.keys()
+    }
+    return msgspec.structs.replace(memory, replacements={**kept, **begun})
+
+
+def _answer(node: Node, outcomes: Mapping[str, str], *, asked_before: bool) -> Answer:
     before = answer_of(node)
     fates = [(f"{shape.namespace}/{ref.name}", outcomes.get(ref.uid, "")) for shape, ref in pods_to_move(node) if ref.deletion is None]
-    homeless = tuple(name for name, outcome in fates if outcome in ("unhelped", "waiting"))[:MOST_NAMES]
-    if any(outcome == "triggered" for _, outcome in fates) or (before is not None and before.verdict == "asked"):
-        return Answer("asked", homeless)
-    return Answer("none" if homeless and len(homeless) == len(fates) else "room", homeless)
+    homeless = tuple(name for name, outcome in fates if outcome in ("unhelped", "waiting"))
+    if asked_before or any(outcome == "triggered" for _, outcome in fates) or (before is not None and before.verdict == "asked"):
+        return Answer("asked", homeless[:MOST_NAMES])
+    return Answer("none" if homeless and len(homeless) == len(fates) else "room", homeless[:MOST_NAMES])
 
 
 def with_risky_pools(memory: Memory, cluster: Cluster, now: float) -> Memory:

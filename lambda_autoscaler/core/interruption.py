@@ -8,7 +8,7 @@ and never laxer (strongest kind, earliest deadline), and the same event twice ch
 The scan answers a mark with an annotation of its own (``Answer``): whether capacity was asked for, and which pods have no place anywhere.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -40,7 +40,9 @@ class InterruptionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     ``noticed`` is when the event happened, ``seen`` when it was handled, ``deadline`` when the instance goes. ``drains`` separates doomed
     nodes from those at risk; ``watched`` ones are looked at again and again, so that a scan may begin their drain. ``managed`` nodes belong
     to a managed node group; ``cordoned`` says that it was the autoscaler who cordoned. ``evicting`` is when the first pod was evicted,
-    ``taken_over`` that EKS did not drain a managed node in time, ``given_back`` when the instance was handed back.
+    ``taken_over`` that EKS did not drain a managed node in time, ``given_back`` when the instance was handed back. ``found_cordoned`` says
+    that somebody had cordoned the node before, ``excluded`` that the autoscaler took it out of load balancers. ``series`` names the
+    reminders that carry the drain on: others are left over.
     """
 
     kind: Kind
@@ -52,16 +54,19 @@ class InterruptionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     watched: bool = False
     managed: bool = False
     cordoned: bool = False
-    hook: Hook | None = None
+    hooks: tuple[Hook, ...] = ()
     detail: str = ""
     evicting: float | None = None
     taken_over: bool = False
     given_back: float | None = None
+    found_cordoned: bool = False
+    excluded: bool = False
+    series: float = 0.0
 
     @property
     def waits_for_eks(self) -> bool:
         """Whether draining is left to EKS, which drains spot nodes of managed groups by itself."""
-        return self.managed and not self.taken_over and self.hook is None and self.kind in (Kind.SPOT_INTERRUPTION, Kind.REBALANCE)
+        return self.managed and not self.taken_over and not self.hooks and self.kind in (Kind.SPOT_INTERRUPTION, Kind.REBALANCE)
 
     @property
     def is_taken_back(self) -> bool:
@@ -100,6 +105,12 @@ def answer_of(node: Node) -> Answer | None:
     return _read(node, ANSWER, Answer)
 
 
+def awaits_answer(annotations: Mapping[str, str]) -> bool:
+    """Whether a node with these annotations is doomed and no scan has answered yet whether there is room for its pods."""
+    record = _read_from(annotations, INTERRUPTION, InterruptionRecord)
+    return record is not None and record.drains and _read_from(annotations, ANSWER, Answer) is None
+
+
 def is_doomed(node: Node) -> bool:
     """Whether the node's instance goes."""
     record = record_of(node)
@@ -132,7 +143,7 @@ def respond(event: InstanceEvent, node: Node, options: Options, now: float) -> R
         again = (known.kind, known.event) == (event.kind, event.id)
         why = "the event has been handled already" if again else f"the node is under {known.kind} already"
         return Response(wakes=again and known.drains, why=why)
-    renewed = (merged.kind, merged.hook, merged.watched) != (known.kind, known.hook, known.watched)
+    renewed = (merged.kind, merged.hooks, merged.watched) != (known.kind, known.hooks, known.watched)
     follows = merged.drains or merged.watched
     return Response(merged, goes_on=follows and renewed, wakes=follows)
 
@@ -170,8 +181,9 @@ def _fresh(event: InstanceEvent, node: Node, options: Options, now: float) -> In
         drains=event.kind is not Kind.REBALANCE,
         watched=event.kind is Kind.REBALANCE and options.drain_on_rebalance,
         managed=NODEGROUP_LABEL in node.labels,
-        hook=event.hook,
+        hooks=() if event.hook is None else (event.hook,),
         detail=event.detail,
+        found_cordoned=node.unschedulable,
     )
 
 
@@ -188,7 +200,7 @@ def _merged(known: InterruptionRecord, fresh: InterruptionRecord) -> Interruptio
         deadline=_earliest(leading.kind, (known, fresh)),
         drains=known.drains or fresh.drains,
         watched=known.watched or fresh.watched,
-        hook=_one_of(known.hook, fresh.hook),
+        hooks=_all_of(known.hooks, fresh.hooks),
     )
 
 
@@ -198,10 +210,9 @@ def _earliest(leading: Kind, records: Iterable[InterruptionRecord]) -> float | N
     return min((record.deadline for record in counts if record.deadline is not None), default=None)
 
 
-def _one_of(known: Hook | None, fresh: Hook | None) -> Hook | None:
-    """The same of two hooks in whatever order they were told of."""
-    hooks = [hook for hook in (known, fresh) if hook is not None]
-    return min(hooks, key=lambda hook: (hook.group, hook.name, hook.token), default=None)
+def _all_of(known: Iterable[Hook], fresh: Iterable[Hook]) -> tuple[Hook, ...]:
+    """Hooks of both, in an order of their own whichever was told of first."""
+    return tuple(sorted({*known, *fresh}, key=lambda hook: (hook.group, hook.name, hook.token)))
 
 
 # --- marks ---
@@ -228,7 +239,10 @@ def mark_patch(node: Node, record: InterruptionRecord) -> bytes:
     The node leaves external load balancers as it is doomed, so that no new connection comes while its pods end.
     """
     cordons = _cordons(record)
-    record = msgspec.structs.replace(record, cordoned=record.cordoned or (cordons and not node.unschedulable))
+    excludes = record.drains and EXCLUDE_FROM_LOAD_BALANCERS not in node.labels
+    record = msgspec.structs.replace(
+        record, cordoned=record.cordoned or (cordons and not node.unschedulable), excluded=record.excluded or excludes
+    )
     taints = [*_others(node), {"key": INTERRUPTION, "value": record.kind.value, "effect": "NoSchedule"}]
     spec: dict[str, Any] = {"taints": taints} | ({"unschedulable": True} if cordons else {})
     annotations: dict[str, str | None] = {INTERRUPTION: msgspec.json.encode(record).decode()}
@@ -246,7 +260,9 @@ def unmark_patch(node: Node) -> bytes:
     spec: dict[str, Any] = {"taints": _others(node)}
     if record is not None and record.cordoned:
         spec["unschedulable"] = None
-    metadata = {"annotations": {INTERRUPTION: None, ANSWER: None}, "labels": {EXCLUDE_FROM_LOAD_BALANCERS: None}}
+    metadata: dict[str, Any] = {"annotations": {INTERRUPTION: None, ANSWER: None}}
+    if record is not None and record.excluded:
+        metadata["labels"] = {EXCLUDE_FROM_LOAD_BALANCERS: None}
     return _patch(node, metadata, spec)
 
 
@@ -286,7 +302,11 @@ def _written(taint: Taint) -> dict[str, str]:
 
 
 def _read(node: Node, annotation: str, kind: type[_Written]) -> _Written | None:
-    text = node.annotations.get(annotation, "")
+    return _read_from(node.annotations, annotation, kind)
+
+
+def _read_from(annotations: Mapping[str, str], annotation: str, kind: type[_Written]) -> _Written | None:
+    text = annotations.get(annotation, "")
     try:
         return msgspec.json.decode(text, type=kind) if text else None
     except msgspec.DecodeError:

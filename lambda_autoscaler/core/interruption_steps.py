@@ -18,6 +18,7 @@ import msgspec
 from lambda_autoscaler.core.events import Kind
 from lambda_autoscaler.core.interruption import INTERRUPTION, InterruptionRecord, answer_of, record_of
 from lambda_autoscaler.core.kubernetes import Taint
+from lambda_autoscaler.core.marks import is_being_deleted
 from lambda_autoscaler.core.model import Node, PodRef, PodShape
 from lambda_autoscaler.core.plan import Eviction
 from lambda_autoscaler.core.taints import untolerated
@@ -32,6 +33,8 @@ HOOK_SECONDS: Final = 900.0
 STATE_SECONDS: Final = 60.0
 # How long an instance that was handed back may still be there before it is asked to go once more.
 GIVE_BACK_PATIENCE: Final = 20.0
+# Scans come once a minute.
+SUCCESSOR_SECONDS: Final = 90.0
 SHORT_PAUSE: Final = 2.0
 PAUSE: Final = 5.0
 LONG_PAUSE: Final = 30.0
@@ -103,7 +106,7 @@ class _Interruption:
 
     def next(self) -> NodeStep:
         # The lifecycle action of an instance that was handed back waits to be completed.
-        if self._record.given_back is not None and self._record.hook is None:
+        if self._record.given_back is not None and not self._record.hooks:
             return self._handed_back(self._record.given_back)
         if not self._pods:
             return self._ended("empty")
@@ -120,23 +123,24 @@ class _Interruption:
         record = self._record
         if record.is_taken_back and self._end is not None:
             return self._now >= self._end - END_MARGIN
-        if record.hook is not None:
+        if record.hooks:
             return self._now >= record.seen + HOOK_SECONDS
         return record.kind is Kind.STATE_CHANGE and self._now >= record.seen + STATE_SECONDS
 
     def _ended(self, why: str) -> NodeStep:
         """Complete what waits for it, or hand the instance back. Where AWS ends the instance anyhow, nothing is left to do."""
         record, left = self._record, len(self._pods)
-        if record.hook is not None:
+        if record.hooks:
             return NodeStep(Act.COMPLETE, why, left=left)
         asked = self._answer is not None and self._answer.verdict == "asked"
         stays = record.kind is Kind.STATE_CHANGE or (record.waits_for_eks and not asked)
         if stays or (left and not asked):
             return NodeStep(Act.DONE, why, left=left)
-        if self._answer is None and self._now < self._patience():
+        if self._answer is None and self._now < self._latest_answer():
             return NodeStep(Act.WAIT, "a scan looks at its capacity first", SHORT_PAUSE)
         record = msgspec.structs.replace(record, given_back=self._now)
-        return NodeStep(Act.GIVE_BACK, why, record=record, decrements=asked, left=left)
+        # A node that scale-down was removing is not needed: nothing takes its place.
+        return NodeStep(Act.GIVE_BACK, why, record=record, decrements=asked or is_being_deleted(self._node), left=left)
 
     def _handed_back(self, since: float) -> NodeStep:
         """Whether that happened is not known when an answer was lost. Capacity is given up with the instance once and never again."""
@@ -153,9 +157,16 @@ class _Interruption:
         room = ANSWER_PATIENCE if self._end is None else min(ANSWER_PATIENCE, (self._end - record.seen) / 4)
         return record.seen + max(0.0, room)
 
+    def _latest_answer(self) -> float:
+        """Until when handing the instance back may wait: a scan that asked for capacity and did not live to say so has a successor."""
+        if self._record.kind is Kind.STATE_CHANGE:
+            return self._record.seen
+        return self._record.seen + SUCCESSOR_SECONDS if self._end is None else self._end - GIVE_BACK_PATIENCE
+
     def _watch(self) -> NodeStep:
         """A managed node: EKS cordons it and evicts its pods. What it does not do in time is taken over."""
-        acts = self._node.unschedulable or any(pod.ref.deletion is not None for pod in self._pods)
+        cordoned = self._node.unschedulable and not self._record.found_cordoned
+        acts = cordoned or any(self._has_begun_to_end(pod) for pod in self._pods)
         until = self._record.seen + EKS_PATIENCE
         if acts and self._end is not None:
             until = max(until, self._end - EKS_MARGIN)
@@ -163,6 +174,10 @@ class _Interruption:
             return NodeStep(Act.WAIT, "EKS drains it" if acts else "EKS is to drain it", PAUSE)
         record = msgspec.structs.replace(self._record, taken_over=True, cordoned=not self._node.unschedulable)
         return NodeStep(Act.WAIT, "EKS does not drain it in time: the drain is taken over", SHORT_PAUSE, record)
+
+    def _has_begun_to_end(self, pod: _Pod) -> bool:
+        """Whether a pod was asked to end since the mark was put; its deletion is when its grace is over."""
+        return pod.ref.deletion is not None and pod.ref.deletion - pod.shape.grace_seconds >= self._record.noticed
 
     def _evict(self) -> NodeStep:
         standing = [pod for pod in self._pods if pod.ref.deletion is None and not self._is_homeless(pod)]
@@ -190,7 +205,7 @@ class _Interruption:
         return f"{len(self._pods)} pods have not ended"
 
     def _is_homeless(self, pod: _Pod) -> bool:
-        return self._answer is not None and pod.name in self._answer.homeless
+        return self._answer is not None and (self._answer.verdict == "none" or pod.name in self._answer.homeless)
 
     def _must_be_deleted(self, pod: _Pod) -> bool:
         """Whether a pod would be cut off by the end of the machine unless it begins to end now, or ends sooner than it was told to."""
@@ -214,7 +229,7 @@ class _Interruption:
         record = self._record
         is_brisk = record.kind is Kind.STATE_CHANGE or (record.kind is Kind.REBALANCE and self._now < record.seen + BRISK_SECONDS)
         has_time = self._end is None or self._end - self._now > 2 * HOOK_SECONDS
-        pause = LONG_PAUSE if has_time and record.hook is None and not is_brisk else PAUSE
+        pause = LONG_PAUSE if has_time and not record.hooks and not is_brisk else PAUSE
         if self._end is None or not record.is_taken_back:
             return pause
         ahead = (self._last_moment(pod, self._end) - self._now for pod in self._pods if pod.ref.deletion is None)

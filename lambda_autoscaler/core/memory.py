@@ -69,7 +69,8 @@ class Consolidation(msgspec.Struct, frozen=True):
 class Memory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What must survive between two scans and cannot be read off the cluster (section 0.3). Keys are group, instance or node names.
 
-    ``unremovable_for`` are the pod and the drain rule for which a node of ``unremovable_until`` could not be removed.
+    ``unremovable_for`` are the pod and the drain rule for which a node of ``unremovable_until`` could not be removed. ``replacements`` are,
+    by doomed node, the groups that were to grow in its place and the desired capacities that say that they did.
     """
 
     version: int = 1
@@ -92,3 +93,4 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     size_set: dict[str, float] = {}
     consolidation: Consolidation | None = None
     risky_pools: dict[str, float] = {}
+    replacements: dict[str, dict[str, int]] = {}

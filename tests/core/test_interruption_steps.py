@@ -218,8 +218,8 @@ def test_hibernation_begins_with_the_warning() -> None:
 
 @pytest.mark.parametrize("kind", [Kind.SCHEDULED_CHANGE, Kind.REBALANCE, Kind.LIFECYCLE])
 def test_where_no_machine_ends_budgets_are_kept(kind: Kind) -> None:
-    hook = HOOK if kind is Kind.LIFECYCLE else None
-    step = due(under(kind, ago=600, deadline=NOW - 100 if kind is Kind.SCHEDULED_CHANGE else None, hook=hook), waiting(SLOW))
+    hooks = (HOOK,) if kind is Kind.LIFECYCLE else ()
+    step = due(under(kind, ago=600, deadline=NOW - 100 if kind is Kind.SCHEDULED_CHANGE else None, hooks=hooks), waiting(SLOW))
     assert (evicted(step), deleted(step)) == ({"pod-0": 120}, {})
 
 
@@ -231,7 +231,7 @@ def test_where_no_machine_ends_budgets_are_kept(kind: Kind) -> None:
         (under(Kind.SCHEDULED_CHANGE, deadline=NOW + 86_400), 30.0),
         (under(Kind.REBALANCE, ago=119), 5.0),
         (under(Kind.REBALANCE, ago=121), 30.0),
-        (under(Kind.LIFECYCLE, hook=HOOK), 5.0),
+        (under(Kind.LIFECYCLE, hooks=(HOOK,)), 5.0),
         (under(Kind.STATE_CHANGE), 5.0),
     ],
 )
@@ -251,12 +251,18 @@ def test_an_empty_node_whose_capacity_was_asked_for_is_handed_back_with_its_capa
 
 def test_an_empty_node_whose_pods_had_room_is_replaced_by_its_group() -> None:
     assert (due(spot()).act, due(spot()).decrements) == (Act.GIVE_BACK, False)
-    unanswered = due(spot(), answer=None)
+    unanswered = due(spot(ago=101), answer=None)
     assert (unanswered.act, unanswered.decrements) == (Act.GIVE_BACK, False)
 
 
-def test_an_empty_node_waits_for_the_answer_too() -> None:
-    assert due(spot(ago=3), answer=None).act is Act.WAIT
+@pytest.mark.parametrize("ago", [3, 20, 99])
+def test_an_empty_node_waits_for_the_answer_of_the_next_scan_too(ago: float) -> None:
+    assert due(spot(ago=ago), answer=None).act is Act.WAIT
+
+
+def test_where_no_machine_ends_the_answer_is_waited_for_until_two_scans_were_due() -> None:
+    assert due(under(Kind.SCHEDULED_CHANGE, ago=89), answer=None).act is Act.WAIT
+    assert due(under(Kind.SCHEDULED_CHANGE, ago=90), answer=None).act is Act.GIVE_BACK
 
 
 def test_ending_pods_are_waited_for() -> None:
@@ -277,7 +283,7 @@ def test_an_instance_is_handed_back_with_its_capacity_once_and_asked_to_go_once_
 
 
 def test_the_lifecycle_action_of_an_instance_that_was_handed_back_is_completed_at_once() -> None:
-    step = due(spot(ago=60, given_back=NOW - 1, hook=HOOK), answer=ASKED)
+    step = due(spot(ago=60, given_back=NOW - 1, hooks=(HOOK,)), answer=ASKED)
     assert (step.act, step.why, step.left) == (Act.COMPLETE, "empty", 0)
 
 
@@ -295,16 +301,16 @@ def test_a_node_that_ends_anyhow_is_not_handed_back() -> None:
 # --- lifecycle actions ---
 
 
-@pytest.mark.parametrize("record", [under(Kind.LIFECYCLE, hook=HOOK), spot(hook=HOOK)])
+@pytest.mark.parametrize("record", [under(Kind.LIFECYCLE, hooks=(HOOK,)), spot(hooks=(HOOK,))])
 def test_the_lifecycle_action_is_completed_when_the_node_is_empty(record: InterruptionRecord) -> None:
     assert (due(record).act, due(record, answer=None).act) == (Act.COMPLETE, Act.COMPLETE)
 
 
 def test_the_lifecycle_action_is_completed_when_time_is_over() -> None:
-    assert due(under(Kind.LIFECYCLE, ago=899, hook=HOOK), waiting(WEB)).act is Act.EVICT
-    step = due(under(Kind.LIFECYCLE, ago=900, hook=HOOK), waiting(WEB))
+    assert due(under(Kind.LIFECYCLE, ago=899, hooks=(HOOK,)), waiting(WEB)).act is Act.EVICT
+    step = due(under(Kind.LIFECYCLE, ago=900, hooks=(HOOK,)), waiting(WEB))
     assert (step.act, step.left) == (Act.COMPLETE, 1)
-    assert due(spot(ago=115, hook=HOOK), waiting(WEB)).act is Act.COMPLETE
+    assert due(spot(ago=115, hooks=(HOOK,)), waiting(WEB)).act is Act.COMPLETE
 
 
 # --- managed nodes ---
@@ -338,3 +344,14 @@ def test_a_drain_that_was_taken_over_goes_on_as_any_other() -> None:
 def test_an_empty_managed_node_is_left_to_eks_unless_capacity_was_asked_for() -> None:
     assert watched(30).act is Act.DONE
     assert (watched(30, answer=ASKED).act, watched(30, answer=ASKED).decrements) == (Act.GIVE_BACK, True)
+
+
+def test_a_managed_node_that_was_cordoned_before_is_not_taken_for_one_that_eks_drains() -> None:
+    before, since = (spot(ago=30, managed=True, found_cordoned=found) for found in (True, False))
+    assert due(before, waiting(WEB), answer=ASKED, unschedulable=True).record is not None
+    assert due(since, waiting(WEB), answer=ASKED, unschedulable=True).record is None
+
+
+def test_where_no_pod_has_a_place_none_is_evicted_however_many_are_named() -> None:
+    nowhere = Answer("none", ("default/another",))
+    assert evicted(due(spot(ago=5), waiting(WEB), answer=nowhere)) == {}

@@ -10,7 +10,7 @@ from lambda_autoscaler.sim.auto_scaling import SimInstance
 from lambda_autoscaler.sim.interruptions import InterruptionPath
 from lambda_autoscaler.sim.journal import Entry, Happening
 from lambda_autoscaler.sim.run import SimTelemetry
-from lambda_autoscaler.sim.specification import BudgetSpecification
+from lambda_autoscaler.sim.specification import BudgetSpecification, WorkloadSpecification
 from lambda_autoscaler.sim.world import World
 from tests.sim.small_world import group_name, pod_spec, with_group
 
@@ -20,11 +20,20 @@ INVOCATION = 55.0
 class Cluster:
     """One spot group of two nodes with three pods each and a budget; room for no pod more unless ``spare`` nodes are there."""
 
-    def __init__(self, *, available: int = 5, replicas: int = 6, spare: int = 0, flags: dict[str, str] | None = None, **group: Any) -> None:
+    def __init__(
+        self,
+        *,
+        available: int = 5,
+        replicas: int = 6,
+        spare: int = 0,
+        flags: dict[str, str] | None = None,
+        more: tuple[WorkloadSpecification, ...] = (),
+        **group: Any,
+    ) -> None:
         made = with_group(**{"minimum": 0, "desired": 2 + spare, "maximum": 6, "self_managed": True, **group})
         web = msgspec.structs.replace(made.deployments[0], replicas=replicas, pod=pod_spec("1200m"))
         budgets = (BudgetSpecification(workload="web", minimum_available=available),)
-        self.world = World(msgspec.structs.replace(made, deployments=(web,), budgets=budgets))
+        self.world = World(msgspec.structs.replace(made, deployments=(web, *more), budgets=budgets))
         self.options = from_flags({"cluster-name": "small", **(flags or {})})
         self.telemetry = SimTelemetry()
         self.path = InterruptionPath(self.world, self.options, self.telemetry)

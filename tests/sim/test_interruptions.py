@@ -1,17 +1,26 @@
 """Spot interruptions in the simulated world, in simulated time: every one becomes a planned move."""
 
+import contextlib
 import json
 from typing import Any
 
 import pytest
 
-from lambda_autoscaler.core.interruption import INTERRUPTION
+from lambda_autoscaler import app
+from lambda_autoscaler.core.interruption import ANSWER, INTERRUPTION
 from lambda_autoscaler.core.units import format_timestamp
+from lambda_autoscaler.ports import Kube, Throttled
+from lambda_autoscaler.sim import kube_api
+from lambda_autoscaler.sim.interruptions import InterruptionPath
 from lambda_autoscaler.sim.journal import Happening
+from lambda_autoscaler.sim.specification import WorkloadSpecification
 from tests.sim.interruptions import Cluster
+from tests.sim.small_world import group_name, pod_spec
 from tests.sim.storm import weathered
 
 DEADLINE = 120.0
+DELETION = "ToBeDeletedByClusterAutoscaler"
+SLOW = WorkloadSpecification(name="slow", replicas=0, pod=pod_spec("200m", terminationGracePeriodSeconds=120))
 
 
 def taints(cluster: Cluster, node: str) -> dict[str, str]:
@@ -225,3 +234,91 @@ def _warning(cluster: Cluster, instance: str) -> str:
         "detail": {"instance-id": instance, "instance-action": "terminate"},
     }
     return json.dumps(envelope)
+
+
+# --- scans that die, or wait, or cannot write ---
+
+
+class Killed(BaseException):
+    """Lambda ended the invocation."""
+
+
+def test_capacity_that_a_killed_scan_asked_for_is_not_asked_for_again_nor_the_instance_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster, left, mark = Cluster(), [1], app._Scan._mark
+
+    def killed_before_the_first_answer(scan: Any, plan: Any, outcome: Any) -> None:
+        if outcome.scaled and left.pop() if left else False:
+            raise Killed
+        mark(scan, plan, outcome)
+
+    def survived(path: Any, wait: float) -> None:
+        with contextlib.suppress(Killed):
+            woken(path, wait)
+
+    woken = InterruptionPath._scan
+    monkeypatch.setattr(app._Scan, "_mark", killed_before_the_first_answer)
+    monkeypatch.setattr(InterruptionPath, "_scan", survived)
+    cluster.path.take_back(cluster.instances()[0].id)
+    cluster.minutes(4)
+    assert left == []
+    assert (cluster.launched(), cluster.group.desired, cluster.running()) == (1, 2, 6)
+
+
+class BusyKube:
+    """The API server, which refuses the first answer that a scan writes."""
+
+    def __init__(self, kube: Kube) -> None:
+        self._kube, self._refusals = kube, 1
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._kube, name)
+
+    def patch_node(self, name: str, patch: bytes) -> None:
+        if ANSWER.encode() in patch and INTERRUPTION.encode() not in patch and self._refusals:
+            self._refusals -= 1
+            raise Throttled("too many requests")
+        self._kube.patch_node(name, patch)
+
+
+def test_an_answer_that_could_not_be_written_is_given_by_the_next_scan_and_means_no_second_replacement() -> None:
+    cluster = Cluster()
+    cluster.path = InterruptionPath(cluster.world, cluster.options, cluster.telemetry, BusyKube(cluster.world.kube))
+    cluster.path.take_back(cluster.instances()[0].id)
+    cluster.minutes(4)
+    assert (cluster.launched(), cluster.group.desired, cluster.running()) == (1, 2, 6)
+
+
+@pytest.fixture
+def removing(monkeypatch: pytest.MonkeyPatch) -> tuple[Cluster, str]:
+    """A cluster in the minute in which a third node is being removed, whose pod takes long to end; and the name of that node."""
+    monkeypatch.setattr(kube_api, "STOP_SECONDS", 100.0)
+    cluster = Cluster(flags={"scale-down-unneeded-time": "1m"}, more=(SLOW,))
+    cluster.world.fleet.set_desired(group_name(cluster.world), 3)
+    cluster.world.advance(60)
+    cluster.world.scale("default", "slow", 1)
+    cluster.world.advance(15)
+    for _ in range(8):
+        cluster.minutes(1)
+        leaving = [name for name in cluster.nodes() if DELETION in taints(cluster, name)]
+        if leaving:
+            cluster.start = cluster.world.now
+            return cluster, leaving[0]
+    raise AssertionError("no node is being removed")
+
+
+def test_a_scan_that_waits_for_a_removal_gives_way_to_a_warning(removing: tuple[Cluster, str]) -> None:
+    cluster, leaving = removing
+    doomed = next(instance for instance in cluster.instances() if instance.node != leaving)
+    cluster.world.agenda.after(3.0, lambda: cluster.path.take_back(doomed.id))
+    cluster.minutes(3)
+    assert instant(cluster, Happening.CAPACITY_SET) < instant(cluster, Happening.POD_EVICTED)
+    assert instant(cluster, Happening.CAPACITY_SET) < 15
+    assert cluster.least_available >= 5
+
+
+def test_a_node_that_is_being_removed_is_not_replaced_when_its_instance_is_taken_back(removing: tuple[Cluster, str]) -> None:
+    cluster, leaving = removing
+    doomed = next(instance for instance in cluster.instances() if instance.node == leaving)
+    cluster.world.agenda.after(3.0, lambda: cluster.path.take_back(doomed.id))
+    cluster.minutes(6)
+    assert (cluster.group.desired, cluster.launched(), cluster.running()) == (2, 0, 6)
