@@ -45,7 +45,8 @@ _API = "rbac.authorization.k8s.io/v1"
 
 
 def _cluster_rules() -> list[dict[str, Any]]:
-    read = ["get", "list", "watch"]
+    # Lists are all that a scan reads: it holds no watch, and a single object is a list of one.
+    read = ["list"]
     return [
         # What runs where, and what a pending pod asks for.
         _rule("", ["nodes", "pods", "namespaces", "persistentvolumes", "persistentvolumeclaims"], read),
@@ -55,8 +56,8 @@ def _cluster_rules() -> list[dict[str, Any]]:
         _rule("apps", ["daemonsets", "replicasets", "statefulsets"], read),
         _rule("batch", ["jobs"], read),
         _rule("policy", ["poddisruptionbudgets"], read),
-        # Taint and cordon a node before it goes, remove the object of one that is gone.
-        _rule("", ["nodes"], ["patch", "update", "delete"]),
+        # Taint and cordon a node before it goes.
+        _rule("", ["nodes"], ["patch"]),
         _rule("", ["pods/eviction"], ["create"]),
         _rule("", ["events"], ["create", "patch"]),
     ]
@@ -65,7 +66,7 @@ def _cluster_rules() -> list[dict[str, Any]]:
 def _interruption_rules() -> list[dict[str, Any]]:
     return [
         # Find the node of an instance, taint and cordon it, remove its object once the instance is gone.
-        _rule("", ["nodes"], ["get", "list", "patch", "delete"]),
+        _rule("", ["nodes"], ["list", "patch", "delete"]),
         # Empty it: by eviction, and by deletion where an eviction would come too late.
         _rule("", ["pods"], ["list", "delete"]),
         _rule("", ["pods/eviction"], ["create"]),

@@ -17,6 +17,9 @@ from tests.cluster.principals import ACCOUNT
 
 _RESERVED_USERS = ("system:", "eks:", "aws:", "amazon:", "iam:")
 _RESERVED_GROUPS = ("system:", "eks:", "aws:", "amazon:", "iam:")
+# What EKS itself fills in for nodes that join by themselves.
+_NODES = "EC2_LINUX"
+_OF_NODES = ("system:node:{{EC2PrivateDNSName}}", ["system:nodes"])
 
 Params = dict[str, Any]
 
@@ -59,8 +62,7 @@ class EksAccess:
     def admit_nodes(self, cluster: str, role_arn: str) -> None:
         """The entry that EKS makes for the role of a managed node group."""
         if self._mode(cluster) != "CONFIG_MAP" and (cluster, role_arn) not in self._entries:
-            params = {"clusterName": cluster, "principalArn": role_arn, "type": "EC2_LINUX"}
-            self._store(params, "system:node:{{EC2PrivateDNSName}}", ["system:nodes"])
+            self._store({"clusterName": cluster, "principalArn": role_arn, "type": _NODES}, *_OF_NODES)
 
     def admit_creator(self, cluster: str, principal_arn: str) -> None:
         """The entry of whoever made the cluster, when the creator is to be its administrator."""
@@ -78,6 +80,8 @@ class EksAccess:
         if (cluster, principal) in self._entries:
             raise AwsError("ResourceInUseException", "The specified access entry resource is already in use on this cluster.", 409)
         self._check_principal(principal)
+        if params.get("type") == _NODES:
+            return {"accessEntry": self._store(params, *_OF_NODES)}
         user, groups = params.get("username") or _default_user(principal), params.get("kubernetesGroups", [])
         if user.startswith(_RESERVED_USERS):
             raise AwsError("InvalidParameterException", f"The username {user} begins with a reserved prefix")

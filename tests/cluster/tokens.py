@@ -28,6 +28,7 @@ _CLUSTER_HEADER = "x-k8s-aws-id"
 _PARAMETERS = {"Action", "Version", "X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires"}
 _PARAMETERS |= {"X-Amz-Security-Token", "X-Amz-Signature", "X-Amz-SignedHeaders"}
 _REQUIRED = _PARAMETERS - {"X-Amz-Security-Token", "X-Amz-Expires"}
+_NODE_NAME = "{{EC2PrivateDNSName}}"
 _LIFETIME = datetime.timedelta(minutes=15)
 _STS_HOST = re.compile(r"sts(\.[a-z0-9-]+)?\.amazonaws\.com")
 _ASSUMED_ROLE = re.compile(r"arn:(?P<partition>[\w-]+):sts::(?P<account>\d{12}):assumed-role/(?P<role>[^/]+)/(?P<session>.+)")
@@ -65,6 +66,7 @@ class TokenAuthenticator:
         self._aws_url = aws_url.rstrip("/")
         self._cluster_name = cluster_name
         self._eks = session.client("eks", endpoint_url=aws_url)
+        self._ec2 = session.client("ec2", endpoint_url=aws_url)
         self._clock = clock
         self._secret_of = secret_of
         self._http = urllib3.PoolManager(retries=False, timeout=10.0)
@@ -139,7 +141,16 @@ class TokenAuthenticator:
         values = {"SessionNameRaw": caller["session"], "SessionName": caller["session"].replace("@", "-")}
         for name, value in {**values, "AccountID": caller["account"]}.items():
             username = username.replace(f"{{{{{name}}}}}", value)
+        if _NODE_NAME in username:
+            username = username.replace(_NODE_NAME, self._node_name(caller["session"]))
         return Identity(username, tuple(entry.get("kubernetesGroups", ())), entry["principalArn"])
+
+    def _node_name(self, instance: str) -> str:
+        """EC2 names the sessions of a node's role after the instance."""
+        found = self._ec2.describe_instances(Filters=[{"Name": "instance-id", "Values": [instance]}])["Reservations"]
+        if not found:
+            raise TokenRefused(f"{instance} is no instance")
+        return str(found[0]["Instances"][0]["PrivateDnsName"])
 
     def _access_entry(self, account: str, role: str) -> dict[str, Any]:
         """STS leaves out a role's path, access entries keep it: the name decides, being unique in its account."""

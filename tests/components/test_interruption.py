@@ -237,7 +237,7 @@ def test_the_access_entry_puts_the_role_into_a_group_of_its_own(tutorial: Deploy
 def test_the_group_marks_and_empties_nodes_and_nothing_else() -> None:
     rules = [rule for manifest in rbac.interruption_manifests() for rule in manifest.get("rules", [])]
     assert {(*rule["apiGroups"], *rule["resources"]): set(rule["verbs"]) for rule in rules} == {
-        ("", "nodes"): {"get", "list", "patch", "delete"},
+        ("", "nodes"): {"list", "patch", "delete"},
         ("", "pods"): {"list", "delete"},
         ("", "pods/eviction"): {"create"},
         ("", "events"): {"create", "patch"},
