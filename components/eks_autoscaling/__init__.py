@@ -7,17 +7,20 @@ host serves every component class that it finds in this module to programs in ot
 from eks_autoscaling.access_entries import AccessEntry, AccessPolicy
 from eks_autoscaling.add_on import AddOn, AddOnArgs
 from eks_autoscaling.add_ons import AddOns, AddOnsArgs
+from eks_autoscaling.auto_mode import AutoMode
 from eks_autoscaling.autoscaler import Autoscaler
 from eks_autoscaling.autoscaler_arguments import AutoscalerArgs, FleetMember
 from eks_autoscaling.cluster import Cluster, ClusterRef
 from eks_autoscaling.cluster_arguments import ClusterArgs
 from eks_autoscaling.cni_metrics import CniMetrics, CniMetricsArgs
+from eks_autoscaling.control_plane_settings import ControlPlaneSettings
 from eks_autoscaling.fargate_profile import FargateProfile, FargateProfileArgs, FargateSelector
 from eks_autoscaling.function_network import FunctionNetwork
 from eks_autoscaling.misuse import ArgumentError
 from eks_autoscaling.node_add_ons import NodeAddOns, NodeAddOnsArgs
 from eks_autoscaling.node_group import OnDemandNodeGroup, SpotNodeGroup
-from eks_autoscaling.node_group_arguments import NodeGroupArgs, NodeRepairLimits, Taint
+from eks_autoscaling.node_group_arguments import NodeGroupArgs, Taint
+from eks_autoscaling.node_repair import NodeRepairLimits, NodeRepairOverride
 from eks_autoscaling.overprovisioning import Overprovisioning, OverprovisioningArgs, Toleration
 from eks_autoscaling.priority_expander import PriorityExpander, PriorityExpanderArgs
 from eks_autoscaling.self_managed_arguments import SelfManagedNodeGroupArgs
@@ -25,6 +28,7 @@ from eks_autoscaling.self_managed_node_group import SelfManagedNodeGroup
 from eks_autoscaling.service_account_role import ServiceAccountRole, ServiceAccountRoleArgs
 from eks_autoscaling.vpc_cni import VpcCni, VpcCniArgs
 from eks_autoscaling.vpc_cni_settings import PodSubnet, VpcCniSettings
+from eks_autoscaling.warm_pools import WarmPool
 from eks_autoscaling.zonal_node_groups import ZonalNodeGroups, ZonalNodeGroupsArgs
 
 __all__ = [
@@ -35,6 +39,7 @@ __all__ = [
     "AddOns",
     "AddOnsArgs",
     "ArgumentError",
+    "AutoMode",
     "Autoscaler",
     "AutoscalerArgs",
     "Cluster",
@@ -42,6 +47,7 @@ __all__ = [
     "ClusterRef",
     "CniMetrics",
     "CniMetricsArgs",
+    "ControlPlaneSettings",
     "FargateProfile",
     "FargateProfileArgs",
     "FargateSelector",
@@ -51,6 +57,7 @@ __all__ = [
     "NodeAddOnsArgs",
     "NodeGroupArgs",
     "NodeRepairLimits",
+    "NodeRepairOverride",
     "OnDemandNodeGroup",
     "Overprovisioning",
     "OverprovisioningArgs",
@@ -67,6 +74,7 @@ __all__ = [
     "VpcCni",
     "VpcCniArgs",
     "VpcCniSettings",
+    "WarmPool",
     "ZonalNodeGroups",
     "ZonalNodeGroupsArgs",
 ]

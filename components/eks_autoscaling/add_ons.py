@@ -12,6 +12,7 @@ import pulumi
 
 from eks_autoscaling import workload_policies
 from eks_autoscaling.add_on import DEFAULT, AddOn, AddOnArgs, check_names
+from eks_autoscaling.auto_mode import warn_of_built_in
 from eks_autoscaling.cluster import ClusterRef
 from eks_autoscaling.misuse import ArgumentError
 from eks_autoscaling.service_account_role import IDENTITIES, ServiceAccountRole
@@ -58,7 +59,8 @@ class AddOnsArgs(TypedDict):
     cluster: ClusterRef
     """The cluster: ``cluster.ref()``, or name and ARN of any other EKS cluster."""
     coredns: NotRequired[bool]
-    """DNS for pods and services (coredns); True if absent. Stays in the cluster when the program goes."""
+    """DNS for pods and services (coredns); True if absent, False where EKS Auto Mode has its own. Stays in the cluster when the program
+    goes."""
     ebs_csi_driver: NotRequired[bool]
     """EBS volumes for pods (aws-ebs-csi-driver), with a role; False if absent."""
     metrics_server: NotRequired[bool]
@@ -92,8 +94,11 @@ class AddOns(pulumi.ComponentResource):
         super().__init__("eks-autoscaling:index:AddOns", name, None, opts)
         if args.get("identity", DEFAULT_IDENTITY) not in IDENTITIES:
             raise ArgumentError("identity", args.get("identity"), f"use one of {', '.join(IDENTITIES)}")
-        wanted = [usual for argument, usual in USUAL.items() if args.get(argument, usual.by_default)]
+        auto = args["cluster"].get("auto_mode", False)
+        wanted = [usual for argument, usual in USUAL.items() if args.get(argument, usual.by_default and not auto)]
         known = tuple(usual.add_on for usual in wanted)
+        if auto:
+            warn_of_built_in(self, name, known)
         check_names("versions", args.get("versions", {}), known)
         check_names("configurations", args.get("configurations", {}), known)
         declared = {usual.add_on: self._declare(name, args, usual) for usual in wanted}

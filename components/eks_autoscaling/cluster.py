@@ -11,12 +11,10 @@ from typing import NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from eks_autoscaling import access_entries, names, policies, roles
+from eks_autoscaling import access_entries, auto_mode, names, policies, roles
 from eks_autoscaling import cluster_arguments as arguments
 from eks_autoscaling.cluster_arguments import ClusterArgs
 from eks_autoscaling.kubeconfig import kubeconfig
-
-IAM_ROLE_NAME_LIMIT = 64
 
 
 class ClusterRef(TypedDict):
@@ -30,6 +28,8 @@ class ClusterRef(TypedDict):
     """Kubernetes version, for which add-ons are chosen; looked up if absent."""
     oidc_provider_arn: NotRequired[pulumi.Input[str]]
     """ARN of the IAM provider for the cluster's service account tokens; only ``ServiceAccountRole`` with IRSA needs it."""
+    auto_mode: NotRequired[bool]
+    """Whether EKS Auto Mode is on, whose nodes bring most add-ons along; False if absent."""
 
 
 class Cluster(pulumi.ComponentResource):
@@ -57,6 +57,8 @@ class Cluster(pulumi.ComponentResource):
     """IAM provider for roles of service accounts."""
     oidc_issuer: pulumi.Output[str]
     """Issuer of service account tokens, without https://, as trust conditions spell it."""
+    auto_mode_node_role_arn: pulumi.Output[str] | None = None
+    """IAM role of the nodes of EKS Auto Mode, for NodeClasses of your own; None without ``auto_mode``."""
     kubeconfig: pulumi.Output[str]
     """kubeconfig (JSON) that authenticates through ``aws eks get-token``; holds no secret. Known once the admins have access, which takes
     some seconds to hold everywhere: let a Kubernetes provider also wait for a node group."""
@@ -64,14 +66,17 @@ class Cluster(pulumi.ComponentResource):
     def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Raises ArgumentError for arguments that EKS would refuse or that would lock everyone out."""
         super().__init__("eks-autoscaling:index:Cluster", name, None, opts)
-        arguments.check(args)
+        arguments.check(name, args)
         self._name = name
         self._cluster_name = names.cluster_name(args.get("cluster_name", name))
         self._tags = args.get("tags", {})
         self._child = pulumi.ResourceOptions(parent=self)
+        self._auto_mode = args.get("auto_mode")
         cluster = self._control_plane(args)
         admins = {short: access_entries.admin(principal) for short, principal in args["admins"].items()}
-        associations = access_entries.declare(self, name, cluster.name, {**admins, **args.get("access_entries", {})}, self._tags)
+        nodes = auto_mode.own_entry(self._auto_mode, self.auto_mode_node_role_arn)
+        entries = {**admins, **nodes, **args.get("access_entries", {})}
+        associations = access_entries.declare(self, name, cluster.name, entries, self._tags)
         provider = aws.iam.OpenIdConnectProvider(
             f"{name}-oidc",
             url=cluster.identities[0].oidcs[0].issuer,
@@ -90,7 +95,10 @@ class Cluster(pulumi.ComponentResource):
 
     def ref(self) -> ClusterRef:
         """The identifiers that the other components take."""
-        return {"name": self.name, "arn": self.arn, "version": self.version, "oidc_provider_arn": self.oidc_provider_arn}
+        found: ClusterRef = {"name": self.name, "arn": self.arn, "version": self.version, "oidc_provider_arn": self.oidc_provider_arn}
+        if auto_mode.is_on(self._auto_mode):
+            found["auto_mode"] = True
+        return found
 
     def _control_plane(self, args: ClusterArgs) -> aws.eks.Cluster:
         name = self._name
@@ -101,8 +109,11 @@ class Cluster(pulumi.ComponentResource):
             tags=self._tags,
             opts=self._child,
         )
-        key_arn = args.get("kms_key_arn") or self._key().arn
+        key_arn = args.get("kms_key_arn")
+        if key_arn is None and args.get("customer_managed_key", True):
+            key_arn = self._key().arn
         role, grants = self._role(key_arn)
+        node_role_arn, node_grants = self._auto_mode_nodes()
         return aws.eks.Cluster(
             name,
             name=self._cluster_name,
@@ -110,14 +121,26 @@ class Cluster(pulumi.ComponentResource):
             version=args.get("version"),
             access_config={"authentication_mode": "API", "bootstrap_cluster_creator_admin_permissions": False},
             enabled_cluster_log_types=list(args.get("log_types", arguments.LOG_TYPES)),
-            encryption_config={"resources": ["secrets"], "provider": {"key_arn": key_arn}},
+            encryption_config=None if key_arn is None else {"resources": ["secrets"], "provider": {"key_arn": key_arn}},
             upgrade_policy={"support_type": args.get("support_type", "STANDARD")},
             deletion_protection=args.get("deletion_protection", False),
             vpc_config=arguments.vpc_config(args),
             tags=self._tags,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[logs, *grants]),
-            **arguments.optional_config(args),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[logs, *grants, *node_grants],
+                # Of use to a new cluster alone, and yet the provider would make another cluster for it.
+                ignore_changes=["bootstrapSelfManagedAddons"],
+            ),
+            **arguments.optional_config(args, node_role_arn),
         )
+
+    def _auto_mode_nodes(self) -> tuple[pulumi.Input[str] | None, list[pulumi.Resource]]:
+        if self._auto_mode is None:
+            return None, []
+        role_arn, grants = auto_mode.node_role(self, self._name, self._auto_mode, self._tags)
+        self.auto_mode_node_role_arn = pulumi.Output.from_input(role_arn)
+        return role_arn, grants
 
     def _key(self) -> aws.kms.Key:
         return aws.kms.Key(
@@ -129,14 +152,16 @@ class Cluster(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    def _role(self, key_arn: pulumi.Input[str]) -> tuple[aws.iam.Role, list[pulumi.Resource]]:
+    def _role(self, key_arn: pulumi.Input[str] | None) -> tuple[aws.iam.Role, list[pulumi.Resource]]:
         role, grants = roles.with_managed_policies(
             self,
-            names.child(self._name, "cluster", IAM_ROLE_NAME_LIMIT),
-            policies.service_trust("eks.amazonaws.com"),
-            policies.CLUSTER_POLICIES,
+            names.child(self._name, "cluster", names.IAM_ROLE_NAME_LIMIT),
+            auto_mode.cluster_trust(self._auto_mode),
+            auto_mode.cluster_policies(self._auto_mode),
             self._tags,
         )
+        if key_arn is None:
+            return role, list(grants)
         encryption = aws.iam.RolePolicy(
             f"{self._name}-cluster-encryption",
             role=role.name,
@@ -159,7 +184,7 @@ class Cluster(pulumi.ComponentResource):
         self.oidc_issuer = cluster.identities[0].oidcs[0].issuer.apply(lambda url: url.removeprefix("https://"))
         outputs = (
             *("name", "arn", "version", "endpoint", "certificate_authority", "security_group_id", "vpc_id", "service_cidr"),
-            *("role_arn", "oidc_provider_arn", "oidc_issuer", "kubeconfig"),
+            *("role_arn", "oidc_provider_arn", "oidc_issuer", "auto_mode_node_role_arn", "kubeconfig"),
         )
         self.register_outputs({output: getattr(self, output) for output in outputs})
 

@@ -9,8 +9,10 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from eks_autoscaling import access_entries
+from eks_autoscaling import access_entries, auto_mode, control_plane_settings
 from eks_autoscaling.access_entries import AccessEntry
+from eks_autoscaling.auto_mode import AutoMode
+from eks_autoscaling.control_plane_settings import ControlPlaneSettings
 from eks_autoscaling.kubeconfig import KubeconfigCredentials
 from eks_autoscaling.misuse import ArgumentError
 
@@ -49,15 +51,26 @@ class ClusterArgs(TypedDict):
     """Days for which control plane logs are kept; 90 if absent."""
     kms_key_arn: NotRequired[pulumi.Input[str]]
     """Key that encrypts Kubernetes secrets; the component makes one with rotation if absent. Cannot be removed later."""
+    customer_managed_key: NotRequired[bool]
+    """False leaves the encryption of secrets to a key that AWS owns, at no charge; True if absent. True cannot be taken back."""
     support_type: NotRequired[str]
     """STANDARD (default): upgraded when standard support ends. EXTENDED: stays on the version, for an extra charge per hour."""
     zonal_shift: NotRequired[bool]
     """Let Application Recovery Controller move traffic away from an impaired zone; False if absent."""
     scaling_tier: NotRequired[str]
     """Capacity of the control plane: standard (default) scales with the load; tier-xl to tier-8xl are provisioned, for an extra charge."""
+    control_plane: NotRequired[ControlPlaneSettings]
+    """What API server, scheduler and controller manager do otherwise than by default. Needs Kubernetes 1.31."""
+    auto_mode: NotRequired[AutoMode]
+    """EKS Auto Mode: nodes, load balancers, volumes, networking and DNS by EKS itself, beside node groups if you like. Off if absent."""
+    remote_node_cidrs: NotRequired[Sequence[pulumi.Input[str]]]
+    """Private ranges of hybrid nodes outside AWS, apart from the VPC's and the services'; none if absent. Their role enters by an access
+    entry of type HYBRID_LINUX."""
+    remote_pod_cidrs: NotRequired[Sequence[pulumi.Input[str]]]
+    """With ``remote_node_cidrs``: ranges of the pods on hybrid nodes, needed where webhooks run there."""
     bootstrap_add_ons: NotRequired[bool]
     """False leaves out the VPC CNI, kube-proxy and CoreDNS that EKS else installs unmanaged, and on which ``NodeAddOns`` and ``AddOns``
-    build; True if absent. Another value is another cluster."""
+    build; True if absent, and always False with ``auto_mode``. It counts when the cluster is made, later changes do nothing."""
     deletion_protection: NotRequired[bool]
     """Refuse to delete the cluster until this is switched off; False if absent."""
     kubeconfig_credentials: NotRequired[KubeconfigCredentials]
@@ -66,7 +79,7 @@ class ClusterArgs(TypedDict):
     """Tags on everything the component makes."""
 
 
-def check(args: ClusterArgs) -> None:
+def check(name: str, args: ClusterArgs) -> None:
     """Refuse (ArgumentError) arguments that EKS would refuse or that would lock everyone out."""
     subnets = list(args.get("subnet_ids", []))
     if len(subnets) < 2:
@@ -83,7 +96,43 @@ def check(args: ClusterArgs) -> None:
     if len(list(args.get("security_group_ids", []))) > 5:
         raise ArgumentError("security_group_ids", len(list(args.get("security_group_ids", []))), "name at most 5")
     _check_service_cidr(args.get("service_ipv4_cidr"), args.get("ip_family", IP_FAMILIES[0]))
+    _check_key(args)
+    _check_remote_networks(args)
+    control_plane_settings.check(args.get("control_plane", {}))
+    auto_mode.check(name, args.get("auto_mode"))
+    _check_auto_mode(args)
     access_entries.check(args["admins"], args.get("access_entries", {}))
+
+
+def _check_key(args: ClusterArgs) -> None:
+    if args.get("kms_key_arn") is not None and not args.get("customer_managed_key", True):
+        raise ArgumentError("kms_key_arn", args.get("kms_key_arn"), "leave it out: customer_managed_key is False")
+
+
+def _check_auto_mode(args: ClusterArgs) -> None:
+    if auto_mode.is_on(args.get("auto_mode")):
+        _require_version(args, "auto_mode", auto_mode.OLDEST_VERSION)
+        if args.get("bootstrap_add_ons", False):
+            raise ArgumentError("bootstrap_add_ons", True, "leave it out: with auto_mode EKS installs none, its nodes bring their own")
+    if args.get("control_plane"):
+        _require_version(args, "control_plane", control_plane_settings.OLDEST_VERSION)
+
+
+def _require_version(args: ClusterArgs, argument: str, oldest: tuple[int, int]) -> None:
+    version = args.get("version")
+    # A version that is only known later EKS itself looks at.
+    if isinstance(version, str) and tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < oldest:
+        raise ArgumentError("version", version, f"{argument} needs Kubernetes {oldest[0]}.{oldest[1]} or later")
+
+
+def _check_remote_networks(args: ClusterArgs) -> None:
+    nodes, pods = list(args.get("remote_node_cidrs", [])), list(args.get("remote_pod_cidrs", []))
+    if pods and not nodes:
+        raise ArgumentError("remote_pod_cidrs", pods, "add remote_node_cidrs, the ranges of the nodes that these pods run on")
+    for argument, cidrs in (("remote_node_cidrs", nodes), ("remote_pod_cidrs", pods)):
+        for cidr in cidrs:
+            if isinstance(cidr, str):
+                _private_block(argument, cidr, (8, 32))
 
 
 def _check_service_cidr(cidr: str | None, family: str) -> None:
@@ -91,12 +140,17 @@ def _check_service_cidr(cidr: str | None, family: str) -> None:
         return
     if family != "ipv4":
         raise ArgumentError("service_ipv4_cidr", cidr, "leave it out: with ip_family ipv6 EKS chooses the range of services")
+    _private_block("service_ipv4_cidr", cidr, (12, 24))
+
+
+def _private_block(argument: str, cidr: str, lengths: tuple[int, int]) -> None:
+    least, most = lengths
     try:
         block = ipaddress.IPv4Network(cidr)
     except ValueError:
-        raise ArgumentError("service_ipv4_cidr", cidr, "write an IPv4 range with its first address, such as 172.20.0.0/16") from None
-    if not 12 <= block.prefixlen <= 24 or not any(block.subnet_of(private) for private in _PRIVATE_BLOCKS):
-        raise ArgumentError("service_ipv4_cidr", cidr, "use a /12 to /24 in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16")
+        raise ArgumentError(argument, cidr, "write an IPv4 range with its first address, such as 172.20.0.0/16") from None
+    if not least <= block.prefixlen <= most or not any(block.subnet_of(private) for private in _PRIVATE_BLOCKS):
+        raise ArgumentError(argument, cidr, f"use a /{least} to /{most} in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16")
 
 
 def vpc_config(args: ClusterArgs) -> Any:
@@ -111,13 +165,25 @@ def vpc_config(args: ClusterArgs) -> Any:
     return network | ({"public_access_cidrs": cidrs} if cidrs else {}) | ({"security_group_ids": groups} if groups else {})
 
 
-def optional_config(args: ClusterArgs) -> Any:
+def optional_config(args: ClusterArgs, auto_mode_node_role_arn: pulumi.Input[str] | None) -> Any:
     """The parts of ``aws.eks.Cluster`` that stand there only when asked for, so that EKS decides about the others."""
-    network = {argument: args.get(argument) for argument in ("ip_family", "service_ipv4_cidr") if args.get(argument)}
+    chosen = args.get("auto_mode")
+    addresses = {argument: args.get(argument) for argument in ("ip_family", "service_ipv4_cidr") if args.get(argument)}
     parts = {
-        "kubernetes_network_config": network or None,
+        "kubernetes_network_config": {**addresses, **auto_mode.load_balancing(chosen)} or None,
         "zonal_shift_config": {"enabled": args["zonal_shift"]} if "zonal_shift" in args else None,
         "control_plane_scaling_config": {"tier": args["scaling_tier"]} if "scaling_tier" in args else None,
+        "remote_network_config": _remote_networks(args),
         "bootstrap_self_managed_addons": args.get("bootstrap_add_ons"),
+        **control_plane_settings.config(args.get("control_plane", {})),
+        **auto_mode.config(chosen, auto_mode_node_role_arn),
     }
     return {name: value for name, value in parts.items() if value is not None}
+
+
+def _remote_networks(args: ClusterArgs) -> Any:
+    networks = {
+        "remote_node_networks": {"cidrs": list(args.get("remote_node_cidrs", []))},
+        "remote_pod_networks": {"cidrs": list(args.get("remote_pod_cidrs", []))},
+    }
+    return {name: network for name, network in networks.items() if network["cidrs"]} or None

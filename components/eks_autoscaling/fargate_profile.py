@@ -11,7 +11,7 @@ import pulumi
 import pulumi_aws as aws
 
 from eks_autoscaling import names, policies, roles
-from eks_autoscaling.cluster import IAM_ROLE_NAME_LIMIT, ClusterRef
+from eks_autoscaling.cluster import ClusterRef
 from eks_autoscaling.misuse import ArgumentError
 
 SELECTORS_PER_PROFILE = 5
@@ -81,7 +81,7 @@ class FargateProfile(pulumi.ComponentResource):
             return given, []
         role, grants = roles.with_managed_policies(
             self,
-            names.child(self._name, "pods", IAM_ROLE_NAME_LIMIT),
+            names.child(self._name, "pods", names.IAM_ROLE_NAME_LIMIT),
             pulumi.Output.from_input(args["cluster"]["arn"]).apply(policies.fargate_trust),
             policies.FARGATE_POLICIES,
             self._tags,
@@ -117,7 +117,7 @@ def _check(name: str, args: FargateProfileArgs) -> None:
         _check_selector(selector)
     if name.startswith(RESERVED_PREFIX):
         raise ArgumentError("name", name, f"EKS reserves names that begin with {RESERVED_PREFIX}")
-    names.child(name, "pods", IAM_ROLE_NAME_LIMIT)
+    names.child(name, "pods", names.IAM_ROLE_NAME_LIMIT)
 
 
 def _check_selector(selector: FargateSelector) -> None:

@@ -12,7 +12,6 @@ import pulumi
 import pulumi_aws as aws
 
 from eks_autoscaling import names, policies
-from eks_autoscaling.cluster import IAM_ROLE_NAME_LIMIT
 
 RUNTIME = "python3.13"
 FUNCTION_NAME_LIMIT = 64
@@ -53,7 +52,7 @@ class Package:
     def role(self, part: str, document: pulumi.Output[policies.Document]) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
         """A role that Lambda takes, and what it may do. ArgumentError when the autoscaler's name leaves no room for ``part``."""
         role = aws.iam.Role(
-            names.child(self.name, part, IAM_ROLE_NAME_LIMIT),
+            names.child(self.name, part, names.IAM_ROLE_NAME_LIMIT),
             assume_role_policy=json.dumps(policies.service_trust("lambda.amazonaws.com")),
             tags=dict(self.tags),
             opts=self.child,

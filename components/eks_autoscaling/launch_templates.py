@@ -19,6 +19,7 @@ DEFAULT_HOP_LIMIT = 1
 class Machine:
     """What every launch template says: its ``name``, the volume's ``device`` and size (GiB), how far IMDS answers (network hops), tags.
 
+    ``volume_kms_key_arn`` names the key that encrypts the volumes; None is the account's for EBS.
     ``system_device`` is that of an image whose system has a volume of its own, which stays as large as it is.
     """
 
@@ -27,6 +28,7 @@ class Machine:
     disk_size_gib: int
     imds_hop_limit: int
     tags: Mapping[str, pulumi.Input[str]]
+    volume_kms_key_arn: pulumi.Input[str] | None = None
     system_device: str = ""
 
 
@@ -41,6 +43,9 @@ def launch_template(parent: pulumi.Resource, machine: Machine, **more: Any) -> a
     volumes: list[Any] = [{"device_name": machine.device, "ebs": volume}]
     if machine.system_device:
         volumes.append({"device_name": machine.system_device, "ebs": {"encrypted": "true", "delete_on_termination": "true"}})
+    if machine.volume_kms_key_arn is not None:
+        for each in volumes:
+            each["ebs"]["kms_key_id"] = machine.volume_kms_key_arn
     tags = {"Name": machine.name, **machine.tags}
     return aws.ec2.LaunchTemplate(
         machine.name,

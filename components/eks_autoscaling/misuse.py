@@ -18,3 +18,9 @@ class ArgumentError(pulumi.InputPropertyError, ValueError):
 
     def __str__(self) -> str:
         return self.reason
+
+
+def require_within(argument: str, value: object, most: int) -> None:
+    """Refuse a ``value`` that is no number from 1 to ``most``."""
+    if not isinstance(value, int | float) or not 1 <= int(value) <= int(most):
+        raise ArgumentError(argument, value, f"use 1 to {int(most)}")

@@ -18,6 +18,7 @@ TAG_PREFIX = "k8s.io/cluster-autoscaler/"
 ENABLED_TAG = f"{TAG_PREFIX}enabled"
 TEMPLATE_PREFIX = f"{TAG_PREFIX}node-template/"
 
+IAM_ROLE_NAME_LIMIT = 64
 TAGS_PER_GROUP = 50
 TAGS_OF_EKS = 5
 TAG_KEY_LIMIT = 128

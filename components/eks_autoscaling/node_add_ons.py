@@ -1,6 +1,7 @@
 """What runs on every node and must be there before the first one: Pod Identity Agent, VPC CNI and kube-proxy.
 
-Node groups depend on the component (``pulumi.ResourceOptions(depends_on=[node_add_ons])``). ``AddOns`` is what comes after them.
+Node groups depend on the component (``pulumi.ResourceOptions(depends_on=[node_add_ons])``). ``AddOns`` is what comes after them. Nodes of
+EKS Auto Mode need none of the three.
 """
 
 from typing import Any, NotRequired, TypedDict
@@ -8,6 +9,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 
 from eks_autoscaling.add_on import DEFAULT, AddOn, AddOnArgs, check_names
+from eks_autoscaling.auto_mode import warn_of_built_in
 from eks_autoscaling.cluster import ClusterRef
 from eks_autoscaling.vpc_cni import ADD_ON as VPC_CNI
 from eks_autoscaling.vpc_cni import VpcCni
@@ -45,6 +47,8 @@ class NodeAddOns(pulumi.ComponentResource):
         super().__init__("eks-autoscaling:index:NodeAddOns", name, None, opts)
         check_names("versions", args.get("versions", {}), (VPC_CNI, KUBE_PROXY, POD_IDENTITY_AGENT))
         check_names("configurations", args.get("configurations", {}), (KUBE_PROXY, POD_IDENTITY_AGENT))
+        if args["cluster"].get("auto_mode", False):
+            warn_of_built_in(self, name, (VPC_CNI, KUBE_PROXY, POD_IDENTITY_AGENT))
         agent, proxy = self._add_on(name, args, POD_IDENTITY_AGENT, preserve=False), self._add_on(name, args, KUBE_PROXY, preserve=True)
         cni = VpcCni(
             f"{name}-{VPC_CNI}",

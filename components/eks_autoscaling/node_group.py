@@ -24,7 +24,6 @@ from eks_autoscaling import fixed_names, launch_templates, names, policies, role
 from eks_autoscaling import node_group_arguments as arguments
 from eks_autoscaling import node_group_inputs as inputs
 from eks_autoscaling.ami_types import AmiType
-from eks_autoscaling.cluster import IAM_ROLE_NAME_LIMIT
 from eks_autoscaling.launch_templates import DEFAULT_DISK_GIB, DEFAULT_HOP_LIMIT
 from eks_autoscaling.misuse import ArgumentError
 from eks_autoscaling.node_group_arguments import NodeGroupArgs
@@ -35,7 +34,7 @@ class _ManagedNodeGroup(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: NodeGroupArgs, capacity_type: str, opts: pulumi.ResourceOptions | None) -> None:
         super().__init__(f"eks-autoscaling:index:{type(self).__name__}", name, None, opts)
-        image = arguments.check(name, args)
+        image = arguments.check(name, args, capacity_type)
         template_tags = inputs.template_tags(args, capacity_type)
         fixed_name = args.get("fixed_name")
         if fixed_name is not None:
@@ -71,6 +70,7 @@ class _ManagedNodeGroup(pulumi.ComponentResource):
             scaling_config=inputs.scaling_config(args),
             update_config=inputs.update_config(args),
             node_repair_config=inputs.node_repair_config(args),
+            warm_pool_config=inputs.warm_pool_config(args),
             labels=dict(args.get("labels", {})),
             taints=inputs.taints(args),
             launch_template={"id": template.id, "version": template.latest_version.apply(lambda version: str(int(version)))},
@@ -101,7 +101,7 @@ class _ManagedNodeGroup(pulumi.ComponentResource):
             return shared, []
         role, grants = roles.with_managed_policies(
             self,
-            names.child(self._name, "node", IAM_ROLE_NAME_LIMIT),
+            names.child(self._name, "node", names.IAM_ROLE_NAME_LIMIT),
             policies.service_trust("ec2.amazonaws.com"),
             vpc_cni_settings.node_policies(args.get("vpc_cni")),
             self._tags,
@@ -115,6 +115,7 @@ class _ManagedNodeGroup(pulumi.ComponentResource):
             args.get("disk_size_gib", DEFAULT_DISK_GIB),
             args.get("imds_hop_limit", DEFAULT_HOP_LIMIT),
             self._tags,
+            args.get("volume_kms_key_arn"),
             image.system_device,
         )
         return launch_templates.launch_template(self, machine, user_data=inputs.user_data(args, image))

@@ -8,16 +8,17 @@ from typing import NotRequired, TypedDict
 
 import pulumi
 
-from eks_autoscaling import names, pod_density, shapes
+from eks_autoscaling import names, node_repair, pod_density, shapes, warm_pools
 from eks_autoscaling.ami_types import AmiType, ami_type
 from eks_autoscaling.catalogue import instance_types as catalogue
 from eks_autoscaling.cluster import ClusterRef
 from eks_autoscaling.group_size import GroupSize, group_size
-from eks_autoscaling.misuse import ArgumentError
+from eks_autoscaling.misuse import ArgumentError, require_within
+from eks_autoscaling.node_repair import NodeRepairLimits, NodeRepairOverride
 from eks_autoscaling.vpc_cni_settings import VpcCniSettings
+from eks_autoscaling.warm_pools import WarmPool
 
 UPDATE_STRATEGIES = ("DEFAULT", "MINIMAL")
-_REPAIR_PAIRS = (("max_unhealthy_count", "max_unhealthy_percentage"), ("max_parallel_count", "max_parallel_percentage"))
 
 
 class Taint(TypedDict):
@@ -29,19 +30,6 @@ class Taint(TypedDict):
     """Value of the taint; empty if absent."""
     effect: str
     """NoSchedule, PreferNoSchedule or NoExecute."""
-
-
-class NodeRepairLimits(TypedDict):
-    """How far EKS may go in replacing unhealthy nodes; of each pair, count and percentage, one at most."""
-
-    max_unhealthy_count: NotRequired[int]
-    """With more unhealthy nodes than this, 1 or more, nothing is repaired: the fault is likely to be elsewhere."""
-    max_unhealthy_percentage: NotRequired[int]
-    """The same as a share of the group's nodes, 1 to 100."""
-    max_parallel_count: NotRequired[int]
-    """How many nodes are repaired at a time, 1 or more."""
-    max_parallel_percentage: NotRequired[int]
-    """The same as a share of the unhealthy nodes, 1 to 100."""
 
 
 class NodeGroupArgs(TypedDict):
@@ -75,6 +63,9 @@ class NodeGroupArgs(TypedDict):
     """IAM role of the nodes, such as ``node_role_arn`` of another group; the component makes one if absent."""
     disk_size_gib: NotRequired[int]
     """Size of the encrypted gp3 volume in GiB; 50 if absent."""
+    volume_kms_key_arn: NotRequired[pulumi.Input[str]]
+    """Key that encrypts the volume; the account's for EBS if absent. Its policy must let Auto Scaling use it, or no node starts:
+    ``policies.volume_key`` is one that does."""
     ami_type: NotRequired[str]
     """An AMI type of Amazon Linux 2023 or Bottlerocket in the EKS API's form, for the types' architecture. Absent: Amazon Linux 2023, for
     types with accelerators that with their drivers. Another one replaces the group."""
@@ -106,6 +97,10 @@ class NodeGroupArgs(TypedDict):
     the kubelet reports."""
     node_repair_limits: NotRequired[NodeRepairLimits]
     """With ``node_repair``: when to stop and how much to do at a time; as EKS chooses if absent."""
+    node_repair_overrides: NotRequired[Sequence[NodeRepairOverride]]
+    """With ``node_repair``: what to do about which fault, and after how long; as EKS chooses for the others."""
+    warm_pool: NotRequired[WarmPool]
+    """For nodes that take long to start: instances that have started once and wait. Not for spot instances. None if absent."""
     protect: NotRequired[bool]
     """Let Pulumi refuse to delete or replace the group, and with it all its nodes, until this is False; as the component's own option if
     absent. For groups in production."""
@@ -118,18 +113,19 @@ class NodeGroupArgs(TypedDict):
     """Tags on the node group, its instances, volumes and everything else the component makes."""
 
 
-def check(name: str, args: NodeGroupArgs) -> AmiType:
+def check(name: str, args: NodeGroupArgs, capacity_type: str) -> AmiType:
     """The image of the nodes; ArgumentError for arguments that cannot work."""
     if not list(args.get("subnet_ids", [])):
         raise ArgumentError("subnet_ids", [], "name at least one subnet for the nodes")
     _check_name(name, args)
     size(args)
     _check_update(args)
-    _check_repair(args)
+    node_repair.check(args.get("node_repair", False), args.get("node_repair_limits"), args.get("node_repair_overrides"), args["max_size"])
     names.check_labels(args.get("labels", {}))
     shape = shapes.common_shape(args["instance_types"])
     image = ami_type(args.get("ami_type"), args["instance_types"], shape.architecture)
     _check_density(args, shape)
+    warm_pools.check(args.get("warm_pool"), capacity_type, image)
     return image
 
 
@@ -158,35 +154,16 @@ def _check_update(args: NodeGroupArgs) -> None:
     if len(both) == 2:
         raise ArgumentError(both[0], args.get(both[0]), f"leave it out, or leave out {both[1]}: EKS takes one of them")
     for argument in both:
-        _require_within(argument, args.get(argument), 100)
+        require_within(argument, args.get(argument), 100)
     strategy = args.get("update_strategy", UPDATE_STRATEGIES[0])
     if strategy not in UPDATE_STRATEGIES:
         raise ArgumentError("update_strategy", strategy, f"use one of {', '.join(UPDATE_STRATEGIES)}")
 
 
-def _check_repair(args: NodeGroupArgs) -> None:
-    limits = args.get("node_repair_limits")
-    if limits is None:
-        return
-    if not args.get("node_repair", False):
-        raise ArgumentError("node_repair_limits", dict(limits), "add node_repair, or leave this out: nothing is repaired without it")
-    for count, percentage in _REPAIR_PAIRS:
-        if limits.get(count) is not None and limits.get(percentage) is not None:
-            raise ArgumentError(count, limits.get(count), f"leave it out, or leave out {percentage}: EKS takes one of them")
-        for argument, most in ((count, args["max_size"]), (percentage, 100)):
-            if limits.get(argument) is not None:
-                _require_within(argument, limits.get(argument), most)
-
-
-def _require_within(argument: str, value: object, most: int) -> None:
-    if not isinstance(value, int | float) or not 1 <= int(value) <= int(most):
-        raise ArgumentError(argument, value, f"use 1 to {int(most)}")
-
-
 def _check_density(args: NodeGroupArgs, shape: shapes.Shape) -> None:
     if args.get("max_pods") is not None:
         large = shape.vcpus > pod_density.LARGE_NODE_VCPUS
-        _require_within("max_pods", args.get("max_pods"), pod_density.LARGE_NODE_LIMIT if large else pod_density.SMALL_NODE_LIMIT)
+        require_within("max_pods", args.get("max_pods"), pod_density.LARGE_NODE_LIMIT if large else pod_density.SMALL_NODE_LIMIT)
     if args.get("addresses_per_node") is not None and int(args["addresses_per_node"]) < 1:
         raise ArgumentError("addresses_per_node", args["addresses_per_node"], "use 1 or more: a node has an address of its own")
     old = [name for name in args["instance_types"] if not pod_density.takes_prefixes(catalogue()[name])]

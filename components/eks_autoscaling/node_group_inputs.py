@@ -6,7 +6,7 @@ Pure.
 from collections.abc import Sequence
 from typing import Any
 
-from eks_autoscaling import names, node_config, shapes, subnet_space, vpc_cni_settings
+from eks_autoscaling import names, node_config, node_repair, shapes, subnet_space, vpc_cni_settings, warm_pools
 from eks_autoscaling import node_group_arguments as arguments
 from eks_autoscaling.ami_types import AmiType
 from eks_autoscaling.launch_templates import DEFAULT_DISK_GIB
@@ -15,12 +15,6 @@ from eks_autoscaling.node_group_arguments import NodeGroupArgs
 DEFAULT_UNAVAILABLE_PERCENTAGE = 33
 # With fewer pools, a type that runs out in one zone is a large part of all there is.
 FEW_SPOT_POOLS = 5
-_REPAIR_FIELDS = {
-    "max_unhealthy_count": "max_unhealthy_node_threshold_count",
-    "max_unhealthy_percentage": "max_unhealthy_node_threshold_percentage",
-    "max_parallel_count": "max_parallel_nodes_repaired_count",
-    "max_parallel_percentage": "max_parallel_nodes_repaired_percentage",
-}
 
 
 def scaling_config(args: NodeGroupArgs) -> Any:
@@ -43,10 +37,12 @@ def update_config(args: NodeGroupArgs) -> Any:
 
 def node_repair_config(args: NodeGroupArgs) -> Any:
     """Node repair, None where it is off."""
-    if not args.get("node_repair", False):
-        return None
-    limits = args.get("node_repair_limits", {})
-    return {"enabled": True, **{_REPAIR_FIELDS[name]: int(str(value).removesuffix(".0")) for name, value in limits.items()}}
+    return node_repair.config(args.get("node_repair", False), args.get("node_repair_limits"), args.get("node_repair_overrides"))
+
+
+def warm_pool_config(args: NodeGroupArgs) -> Any:
+    """The warm pool, None where there is none."""
+    return warm_pools.config(args.get("warm_pool"))
 
 
 def taints(args: NodeGroupArgs) -> Any:

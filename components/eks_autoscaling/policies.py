@@ -12,6 +12,13 @@ from eks_autoscaling import names
 Document = dict[str, Any]
 
 CLUSTER_POLICIES = ("AmazonEKSClusterPolicy",)
+AUTO_MODE_CLUSTER_POLICIES = (
+    "AmazonEKSComputePolicy",
+    "AmazonEKSBlockStoragePolicy",
+    "AmazonEKSLoadBalancingPolicy",
+    "AmazonEKSNetworkingPolicy",
+)
+AUTO_MODE_NODE_POLICIES = ("AmazonEKSWorkerNodeMinimalPolicy", "AmazonEC2ContainerRegistryPullOnly")
 # The CNI's policy stands on the node role as long as the VPC CNI runs with the node's credentials.
 NODE_POLICIES = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly", "AmazonEKS_CNI_Policy")
 FARGATE_POLICIES = ("AmazonEKSFargatePodExecutionRolePolicy",)
@@ -80,6 +87,28 @@ def envelope_encryption(key_arn: str) -> Document:
     """What the cluster's role needs of a customer managed key that encrypts Kubernetes secrets."""
     actions = ["kms:Encrypt", "kms:Decrypt", "kms:ListGrants", "kms:DescribeKey"]
     return document(allow("EncryptSecrets", actions, [key_arn]))
+
+
+def volume_key(cluster_arn: str) -> Document:
+    """Policy of a customer managed key that encrypts the volumes of nodes in the cluster's account.
+
+    IAM of the account decides who else may use and administer the key. Auto Scaling starts instances with its service-linked role: that
+    must use the key, and let EBS go on using it for as long as the volume is attached. Source: the EC2 Auto Scaling user guide, required
+    key policy for use with encrypted volumes. The role is there once the account has had an Auto Scaling group.
+    """
+    arn = ClusterArn(cluster_arn)
+    principal = f"arn:{arn.partition}:iam::{arn.account}"
+    auto_scaling = {"AWS": f"{principal}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"}
+    use = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"]
+    return document(
+        {**allow("LeaveTheRestToIam", ["kms:*"], ["*"]), "Principal": {"AWS": f"{principal}:root"}},
+        {**allow("StartNodes", use, ["*"]), "Principal": auto_scaling},
+        {
+            **allow("KeepVolumesAttached", ["kms:CreateGrant"], ["*"]),
+            "Principal": auto_scaling,
+            "Condition": {"Bool": {"kms:GrantIsForAWSResource": "true"}},
+        },
+    )
 
 
 def autoscaler(cluster_arn: str, log_group_arn: str) -> Document:

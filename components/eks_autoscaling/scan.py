@@ -18,7 +18,7 @@ import pulumi
 import pulumi_aws as aws
 
 from eks_autoscaling import names, policies
-from eks_autoscaling.cluster import IAM_ROLE_NAME_LIMIT, ClusterRef
+from eks_autoscaling.cluster import ClusterRef
 from eks_autoscaling.functions import Function, Package
 
 HANDLER = "lambda_autoscaler.handler.scan"
@@ -98,7 +98,7 @@ def schedule_role(package: Package, cluster: ClusterRef, function: aws.lambda_.F
     """The role of the schedules; account and region are the cluster's."""
     trust = pulumi.Output.from_input(cluster["arn"]).apply(policies.ClusterArn)
     role = aws.iam.Role(
-        names.child(package.name, "schedule", IAM_ROLE_NAME_LIMIT),
+        names.child(package.name, "schedule", names.IAM_ROLE_NAME_LIMIT),
         assume_role_policy=trust.apply(lambda arn: json.dumps(policies.scheduler_trust(arn.account, arn.schedule_group))),
         tags=dict(package.tags),
         opts=package.child,

@@ -9,7 +9,7 @@ from typing import NotRequired, TypedDict
 import pulumi
 
 from eks_autoscaling import names, node_config, shapes
-from eks_autoscaling.cluster import IAM_ROLE_NAME_LIMIT, ClusterRef
+from eks_autoscaling.cluster import ClusterRef
 from eks_autoscaling.group_size import GroupSize, group_size
 from eks_autoscaling.launch_templates import DEFAULT_DISK_GIB
 from eks_autoscaling.misuse import ArgumentError
@@ -71,6 +71,9 @@ class SelfManagedNodeGroupArgs(TypedDict):
     ``node_role_arn``, since EKS takes one entry per role, and the role of another group has it."""
     disk_size_gib: NotRequired[int]
     """Size of the encrypted gp3 volume in GiB; 50 if absent."""
+    volume_kms_key_arn: NotRequired[pulumi.Input[str]]
+    """Key that encrypts the volume; the account's for EBS if absent. Its policy must let Auto Scaling use it, or no node starts:
+    ``policies.volume_key`` is one that does."""
     ami_id: NotRequired[pulumi.Input[str]]
     """Image of the nodes, built on Amazon Linux 2023 for EKS. Without it: that which ``ami_ssm_parameter`` names."""
     ami_ssm_parameter: NotRequired[pulumi.Input[str]]
@@ -87,7 +90,7 @@ def check(name: str, args: SelfManagedNodeGroupArgs) -> shapes.Shape:
     """The shape of the nodes; ArgumentError for arguments that cannot work."""
     names.node_group_name(name, "name", names.AUTONAME_SUFFIX)
     if args.get("node_role_arn") is None:
-        names.child(name, "node", IAM_ROLE_NAME_LIMIT)
+        names.child(name, "node", names.IAM_ROLE_NAME_LIMIT)
         if args.get("instance_profile_arn") is not None:
             raise ArgumentError("instance_profile_arn", args["instance_profile_arn"], "give node_role_arn too, the role in this profile")
     if not list(args.get("subnet_ids", [])):

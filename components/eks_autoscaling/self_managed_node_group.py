@@ -18,7 +18,7 @@ import pulumi_aws as aws
 
 from eks_autoscaling import launch_templates, names, node_config, policies, roles, shapes
 from eks_autoscaling import self_managed_arguments as arguments
-from eks_autoscaling.cluster import IAM_ROLE_NAME_LIMIT, ClusterRef
+from eks_autoscaling.cluster import ClusterRef
 from eks_autoscaling.launch_templates import DEFAULT_DISK_GIB, DEFAULT_HOP_LIMIT
 from eks_autoscaling.node_group_arguments import node_taints
 from eks_autoscaling.self_managed_arguments import SelfManagedNodeGroupArgs
@@ -66,7 +66,7 @@ class SelfManagedNodeGroup(pulumi.ComponentResource):
         if role_arn is None:
             role, grants = roles.with_managed_policies(
                 self,
-                names.child(self._name, "node", IAM_ROLE_NAME_LIMIT),
+                names.child(self._name, "node", names.IAM_ROLE_NAME_LIMIT),
                 policies.service_trust("ec2.amazonaws.com"),
                 policies.NODE_POLICIES,
                 self._tags,
@@ -105,6 +105,7 @@ class SelfManagedNodeGroup(pulumi.ComponentResource):
             args.get("disk_size_gib", DEFAULT_DISK_GIB),
             args.get("imds_hop_limit", DEFAULT_HOP_LIMIT),
             self._tags,
+            args.get("volume_kms_key_arn"),
         )
         return launch_templates.launch_template(
             self,

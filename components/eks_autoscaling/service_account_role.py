@@ -15,7 +15,7 @@ import pulumi
 import pulumi_aws as aws
 
 from eks_autoscaling import names, workload_policies
-from eks_autoscaling.cluster import IAM_ROLE_NAME_LIMIT, ClusterRef
+from eks_autoscaling.cluster import ClusterRef
 from eks_autoscaling.json_documents import json_text
 from eks_autoscaling.misuse import ArgumentError
 
@@ -60,7 +60,7 @@ class ServiceAccountRole(pulumi.ComponentResource):
         self._tags = args.get("tags", {})
         self._child = pulumi.ResourceOptions(parent=self)
         role = aws.iam.Role(
-            names.child(name, "role", IAM_ROLE_NAME_LIMIT),
+            names.child(name, "role", names.IAM_ROLE_NAME_LIMIT),
             description=f"Pods of the service account {args['namespace']}/{args['service_account']}",
             assume_role_policy=pulumi.Output.json_dumps(_trust(args)),
             tags=self._tags,

@@ -12,7 +12,6 @@ from typing import TypedDict
 import pulumi
 
 from eks_autoscaling import names, policies, roles
-from eks_autoscaling.cluster import IAM_ROLE_NAME_LIMIT
 from eks_autoscaling.misuse import ArgumentError
 from eks_autoscaling.node_group import OnDemandNodeGroup, SpotNodeGroup
 from eks_autoscaling.node_group_arguments import NodeGroupArgs
@@ -68,7 +67,7 @@ class ZonalNodeGroups(pulumi.ComponentResource):
             return given
         role, grants = roles.with_managed_policies(
             self,
-            names.child(self._name, "node", IAM_ROLE_NAME_LIMIT),
+            names.child(self._name, "node", names.IAM_ROLE_NAME_LIMIT),
             policies.service_trust("ec2.amazonaws.com"),
             policies.NODE_POLICIES,
             group.get("tags", {}),

@@ -232,6 +232,9 @@ class AwsWorld:
         answer = self._clusters.answers["CreateCluster"](request.params)
         if answer["cluster"]["accessConfig"]["bootstrapClusterCreatorAdminPermissions"]:
             self._access.admit_creator(request.params["name"], principal.arn)
+        role = request.params.get("computeConfig", {}).get("nodeRoleArn")
+        if role:
+            self._access.admit_auto_mode(request.params["name"], role)
         return answer
 
     def _assume_role(self, request: Parsed, principal: Principal) -> dict[str, Any]:

@@ -70,6 +70,10 @@ class EksAccess:
         policy = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
         self._associate({"clusterName": cluster, "principalArn": principal_arn, "policyArn": policy, "accessScope": {"type": "cluster"}})
 
+    def admit_auto_mode(self, cluster: str, role_arn: str) -> None:
+        """The entry that EKS makes for the nodes of its own node pools."""
+        self._store({"clusterName": cluster, "principalArn": role_arn, "type": "EC2"}, *_OF_NODES)
+
     def _create_entry(self, params: Params) -> Params:
         cluster, principal = params["clusterName"], params["principalArn"]
         if self._mode(cluster) == "CONFIG_MAP":

@@ -14,7 +14,11 @@ from tests.cluster.aws_protocol import AwsError
 
 # moto's own default is several years old.
 NEWEST_VERSION = "1.34"
-_KEPT = ("accessConfig", "upgradePolicy", "deletionProtection", "zonalShiftConfig", "controlPlaneScalingConfig")
+_KEPT = (
+    *("accessConfig", "upgradePolicy", "deletionProtection", "zonalShiftConfig", "controlPlaneScalingConfig"),
+    *("computeConfig", "storageConfig", "remoteNetworkConfig"),
+    *("kubeApiServerConfig", "kubeSchedulerConfig", "kubeControllerManagerConfig"),
+)
 
 
 class EksClusters:
@@ -63,6 +67,7 @@ class EksClusters:
             raise AwsError(
                 "InvalidParameterException", "bootstrapClusterCreatorAdminPermissions must be true if authenticationMode is CONFIG_MAP"
             )
+        _check_auto_mode(params)
         network = _network(params.get("kubernetesNetworkConfig", {}))
         self._moto("eks").create_cluster(**{"version": NEWEST_VERSION, **params})
         kept = {name: params[name] for name in _KEPT if name in params}
@@ -99,7 +104,31 @@ class EksClusters:
         return {"cluster": {**cluster, "status": "DELETING"}}
 
 
-def _network(wanted: dict[str, str]) -> dict[str, str]:
+def _check_auto_mode(params: dict[str, Any]) -> None:
+    """What the API says of an Auto Mode that is not whole."""
+    compute = params.get("computeConfig", {})
+    parts = {
+        compute.get("enabled", False),
+        params.get("storageConfig", {}).get("blockStorage", {}).get("enabled", False),
+        params.get("kubernetesNetworkConfig", {}).get("elasticLoadBalancing", {}).get("enabled", False),
+    }
+    if len(parts) > 1:
+        raise AwsError(
+            "InvalidParameterException",
+            "For EKS Auto Mode, please ensure that all required configs, including computeConfig, kubernetesNetworkConfig, and"
+            " blockStorage are all either fully enabled or fully disabled.",
+        )
+    if compute.get("nodeRoleArn") and not compute.get("nodePools"):
+        raise AwsError(
+            "InvalidParameterException", "When Compute Config nodeRoleArn is not null or empty, nodePool value(s) must be provided."
+        )
+    if compute.get("nodePools") and not compute.get("nodeRoleArn"):
+        raise AwsError("InvalidParameterException", "When Compute Config nodeRoleArn is null or empty, nodePool list cannot be populated.")
+    if compute.get("enabled", False) and params.get("bootstrapSelfManagedAddons", True):
+        raise AwsError("InvalidParameterException", "bootstrapSelfManagedAddons must be false when EKS Auto Mode is enabled")
+
+
+def _network(wanted: dict[str, Any]) -> dict[str, Any]:
     """The addresses of services, as EKS chooses them where nobody did."""
     if wanted.get("ipFamily", "ipv4") == "ipv4":
         return {"ipFamily": "ipv4", "serviceIpv4Cidr": "172.20.0.0/16", **wanted}

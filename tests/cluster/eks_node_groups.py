@@ -19,7 +19,7 @@ from tests.cluster.group_capacity import GroupCapacity
 from tests.cluster.node_shapes import addressable_pods
 from tests.cluster.node_user_data import with_max_pods
 
-_KEPT = ("updateConfig", "nodeRepairConfig", "launchTemplate")
+_KEPT = ("updateConfig", "nodeRepairConfig", "launchTemplate", "warmPoolConfig")
 # One of the images that moto knows.
 _IMAGE = "ami-12c6146b"
 _SIZES = {"minSize": "MinSize", "maxSize": "MaxSize", "desiredSize": "DesiredCapacity"}

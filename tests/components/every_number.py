@@ -52,6 +52,14 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
             }
         },
         "log_retention_days": 14,
+        "control_plane": {
+            "service_node_port_range": "30000-31000",
+            "scoring_strategy": "MostAllocated",
+            "scoring_weights": {"cpu": 2, "memory": 1},
+            "terminated_pod_gc_threshold": 1000,
+        },
+        "auto_mode": {"node_pools": ["system"]},
+        "remote_node_cidrs": ["10.200.0.0/16"],
     },
     "CniMetrics": {"cluster": REF, "threshold_percent": 70, "topic_arns": ["arn:aws:sns:us-east-1:123456789012:capacity"]},
     "FargateProfile": {"cluster": REF, "subnet_ids": ["subnet-1"], "selectors": [{"namespace": "shop", "labels": {"run-on": "fargate"}}]},
@@ -68,6 +76,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "vpc_cni": {"warm_eni_target": 2},
         "node_repair": True,
         "node_repair_limits": {"max_unhealthy_count": 3, "max_parallel_percentage": 50},
+        "node_repair_overrides": [{"condition": "NetworkingReady", "reason": "InterfaceNotUp", "wait_minutes": 5, "action": "Reboot"}],
+        "warm_pool": {"min_size": 2, "max_prepared_size": 6},
     },
     "Overprovisioning": {"replicas": 3, "cpu": "500m", "memory": "1Gi", "priority": -5, "tolerations": [{"key": "example.com/batch"}]},
     "PriorityExpander": {"priorities": {"20": [".*spot.*"], "10": [".*"]}},

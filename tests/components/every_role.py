@@ -42,6 +42,7 @@ def program() -> None:
         for index, zone in enumerate(("us-east-1a", "us-east-1b"))
     ]
     cluster = Cluster("prod", {"subnet_ids": subnets, "admins": {"team": f"arn:aws:iam::{ACCOUNT}:user/administrator"}})
+    Cluster("auto", {"subnet_ids": subnets, "admins": {"team": f"arn:aws:iam::{ACCOUNT}:user/administrator"}, "auto_mode": {}})
     ref = cluster.ref()
     sizes = {"min_size": 0, "max_size": 2}
     group: Any = {"cluster": ref, "subnet_ids": subnets, "instance_types": ["m5.large"], **sizes}

@@ -84,6 +84,12 @@ def service(name: str, context: Context | None = None, strange: dict[str, list[s
     return Caller(("Service", name), ("sts:AssumeRole",), context or {}, strange or {})
 
 
+def eks(place: Place, role: Declared) -> Caller:
+    """EKS tags its sessions where it runs Auto Mode."""
+    actions = ("sts:AssumeRole", "sts:TagSession") if role.name == "auto-cluster" else ("sts:AssumeRole",)
+    return Caller(("Service", "eks.amazonaws.com"), actions, {}, {})
+
+
 def scheduler(place: Place, role: Declared) -> Caller:
     """EventBridge Scheduler says for which schedule group of which account it comes."""
     (schedule,) = place.world.client("scheduler").list_schedules()["Schedules"]
@@ -125,7 +131,7 @@ def pod_identity(place: Place, role: Declared) -> Caller:
 
 def token(place: Place, role: Declared) -> Caller:
     """The cluster's tokens name service account and audience; for whom a role is, its description says."""
-    provider = place.deployment.one("aws:iam/openIdConnectProvider:OpenIdConnectProvider").outputs
+    provider = place.deployment.one("aws:iam/openIdConnectProvider:OpenIdConnectProvider", "prod-oidc").outputs
     issuer = provider["url"].removeprefix("https://")
     namespace, account = role.inputs["description"].removeprefix("Pods of the service account ").split("/")
     subject = f"system:serviceaccount:{namespace}:{account}"
@@ -139,7 +145,7 @@ def token(place: Place, role: Declared) -> Caller:
 
 KINDS: dict[str, Callable[[Place, Declared], Caller]] = {
     "ec2.amazonaws.com": lambda _place, _role: service("ec2.amazonaws.com"),
-    "eks.amazonaws.com": lambda _place, _role: service("eks.amazonaws.com"),
+    "eks.amazonaws.com": eks,
     "lambda.amazonaws.com": lambda _place, _role: service("lambda.amazonaws.com"),
     "scheduler.amazonaws.com": scheduler,
     "eks-fargate-pods.amazonaws.com": fargate,
