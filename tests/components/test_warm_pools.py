@@ -13,9 +13,10 @@ from tests.cluster.aws_world import AwsWorld
 from tests.cluster.iam_evaluation import Access, Decision, decide
 from tests.cluster.principals import ACCOUNT
 from tests.cluster.pulumi_lookups import IMAGE
-from tests.cluster.pulumi_mocks import Deployment, deploy
+from tests.cluster.pulumi_mocks import Deployment, deploy, preview
 from tests.components import programs
 from tests.components.test_node_group import NODE_GROUP
+from tests.documents import ROOT, blocks
 
 KEY = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/1"
 OVERRIDE = {"condition": "NetworkingReady", "reason": "InterfaceNotUp", "wait_minutes": 5, "action": "Reboot"}
@@ -132,6 +133,13 @@ def test_auto_scaling_may_start_nodes_with_the_key_and_hand_it_to_services_of_aw
     assert not may(SERVICE_ROLE, "kms:CreateGrant", {"kms:GrantIsForAWSResource": "false"})
     assert not may(SERVICE_ROLE, "kms:CreateGrant", {})
     assert not may(SERVICE_ROLE, "kms:ScheduleKeyDeletion", {})
+
+
+def test_the_documented_program_gives_a_group_such_a_key() -> None:
+    (program,) = blocks(ROOT / "docs" / "iam.md", "python")
+    deployment = preview(lambda: exec(program, {}), {})
+    assert [key.name for key in deployment.of_type("aws:kms/key:Key")] == ["shop-secrets", "volumes"]
+    assert "kmsKeyId" in deployment.one("aws:ec2/launchTemplate:LaunchTemplate").inputs["blockDeviceMappings"][0]["ebs"]
 
 
 def test_everybody_else_needs_leave_from_iam() -> None:
