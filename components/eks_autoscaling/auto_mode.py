@@ -6,7 +6,7 @@ autoscaler leaves them alone and sees to the node groups beside them.
 Rules: https://docs.aws.amazon.com/eks/latest/userguide/automode.html
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
@@ -34,10 +34,12 @@ class AutoMode(TypedDict):
     """IAM role of the nodes; the component makes one if absent. EKS takes no other one while Auto Mode is on."""
 
 
-def check(name: str, auto_mode: AutoMode | None) -> None:
-    """Refuse (ArgumentError) what the API would refuse."""
+def check(name: str, auto_mode: AutoMode | None, entries: Collection[str]) -> None:
+    """Refuse (ArgumentError) what the API would refuse; ``entries`` are the names that other access entries have."""
     if auto_mode is None:
         return
+    if _ROLE_PART in entries and not node_pools(auto_mode):
+        raise ArgumentError("access_entries", _ROLE_PART, "choose another name: the entry of the nodes of Auto Mode has it")
     unknown = sorted(set(node_pools(auto_mode)) - set(NODE_POOLS))
     if unknown:
         raise ArgumentError("auto_mode.node_pools", unknown, f"EKS makes {' and '.join(NODE_POOLS)}; apply a NodePool for any other")

@@ -99,7 +99,7 @@ def check(name: str, args: ClusterArgs) -> None:
     _check_key(args)
     _check_remote_networks(args)
     control_plane_settings.check(args.get("control_plane", {}))
-    auto_mode.check(name, args.get("auto_mode"))
+    auto_mode.check(name, args.get("auto_mode"), {*args["admins"], *args.get("access_entries", {})})
     _check_auto_mode(args)
     access_entries.check(args["admins"], args.get("access_entries", {}))
 

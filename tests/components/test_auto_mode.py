@@ -147,6 +147,7 @@ def test_a_cluster_says_of_itself_whether_auto_mode_is_on() -> None:
     [
         ({"auto_mode": {"node_pools": ["gpu"]}}, r"auto_mode.node_pools is \['gpu'\]: EKS makes general-purpose and system"),
         ({"auto_mode": {}, "bootstrap_add_ons": True}, "bootstrap_add_ons is True: leave it out: with auto_mode EKS installs none"),
+        ({"auto_mode": {"node_pools": []}, "admins": {"auto-node": ARN}}, "access_entries is 'auto-node': choose another name"),
         ({"auto_mode": {}, "version": "1.28"}, r"version is '1\.28': auto_mode needs Kubernetes 1\.29 or later"),
     ],
 )
