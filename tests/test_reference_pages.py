@@ -239,7 +239,14 @@ def texts_of_the_code() -> tuple[str, ...]:
     return tuple(found)
 
 
-@pytest.mark.parametrize("heading", headings(TROUBLESHOOTING, 2))
+# Messages of AWS Lambda and of Pulumi's Kubernetes provider.
+OF_OTHERS = (
+    "decreases account's UnreservedConcurrentExecution below its minimum value",
+    "unable to load schema information from the API server",
+)
+
+
+@pytest.mark.parametrize("heading", [heading for heading in headings(TROUBLESHOOTING, 2) if heading not in OF_OTHERS])
 def test_a_heading_of_troubleshooting_is_a_message_of_the_code(heading: str) -> None:
     assert any(heading in text for text in texts_of_the_code())
 

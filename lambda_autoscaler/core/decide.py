@@ -81,7 +81,7 @@ def decide(cluster: Cluster, memory: Memory, options: Options, now: float) -> Pl
     scan = _Scan(cluster, options, now, health, found)
     plan = scan.run(plan)
     # A scan that leaves new pods to the scheduler has not looked for capacity: it has no answer.
-    replies = {} if plan.result is ScaleUpResult.IN_COOLDOWN else answers(cluster, plan.pods, memory)
+    replies = {} if plan.result is ScaleUpResult.IN_COOLDOWN else answers(cluster, plan, memory)
     memory = with_replacements(plan.memory, cluster, replies, plan.increases)
     plan = msgspec.structs.replace(plan, begun_interruptions=marks.begun, answers=replies, memory=memory)
     return scan.with_minimum_sizes(plan) if options.enforce_node_group_min_size else plan

@@ -7,7 +7,7 @@ are remembered for some minutes, so that the next choice of a group avoids them.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
@@ -26,9 +26,9 @@ from lambda_autoscaler.core.interruption import (
 from lambda_autoscaler.core.interruption_steps import pods_to_move
 from lambda_autoscaler.core.marks import is_being_deleted
 from lambda_autoscaler.core.memory import Memory
-from lambda_autoscaler.core.model import ZONE_LABEL, Cluster, Node, PodSet
+from lambda_autoscaler.core.model import ZONE_LABEL, Cluster, Node, PodSet, PodShape
 from lambda_autoscaler.core.options import Options
-from lambda_autoscaler.core.plan import Increase, PendingPods
+from lambda_autoscaler.core.plan import Increase, Plan
 from lambda_autoscaler.core.pools import RISK_SECONDS, pool
 from lambda_autoscaler.core.prices import INSTANCE_TYPE_LABEL
 from lambda_autoscaler.core.readiness import Readiness, readiness
@@ -98,7 +98,7 @@ def pods_of_doomed_nodes(cluster: Cluster) -> list[PodSet]:
     return [PodSet(shape, (msgspec.structs.replace(ref, created=0.0),)) for shape, ref in moving]
 
 
-def answers(cluster: Cluster, pods: Iterable[PendingPods], memory: Memory) -> dict[str, Answer]:
+def answers(cluster: Cluster, plan: Plan, memory: Memory) -> dict[str, Answer]:
     """By node, the answer to each doomed node that has none yet, or whose pods fare better now.
 
     ``memory`` is that of earlier scans: capacity that one of them asked for and did not live to tell of is asked for all the same.
@@ -106,36 +106,54 @@ def answers(cluster: Cluster, pods: Iterable[PendingPods], memory: Memory) -> di
     doomed = [node for node in cluster.nodes if is_doomed(node)]
     if not doomed:
         return {}
-    outcomes = {pod.uid: item.outcome for item in pods for pod in item.pods}
     desired = {group.id: group.desired for group in cluster.groups}
-    found: dict[str, Answer] = {}
-    for node in doomed:
-        wanted = memory.replacements.get(node.name, {})
-        asked = bool(wanted) and all(desired.get(group, 0) >= size for group, size in wanted.items())
-        answer = _answer(node, outcomes, asked_before=asked)
-        if answer != answer_of(node):
-            found[node.name] = answer
-    return found
+    replaced = {
+        name for name, wanted in memory.replacements.items() if all(desired.get(group, 0) >= size for group, size in wanted.items())
+    }
+    asking = _Asking(plan, replaced)
+    found = {node.name: (node, asking.answer(node)) for node in doomed}
+    return {name: answer for name, (node, answer) in found.items() if answer != answer_of(node)}
 
 
 def with_replacements(memory: Memory, cluster: Cluster, replies: Mapping[str, Answer], increases: Iterable[Increase]) -> Memory:
     """Memory of what is asked for in place of which doomed node, for as long as the node does not say so itself."""
-    open_questions = {node.name for node in cluster.nodes if is_doomed(node) and answer_of(node) is None}
-    kept = {name: wanted for name, wanted in memory.replacements.items() if name in open_questions}
+    unanswered = {node.name for node in cluster.nodes if is_doomed(node) and answer_of(node) is None}
+    kept = {name: wanted for name, wanted in memory.replacements.items() if name in unanswered}
     sizes = {increase.group: increase.target for increase in increases}
-    begun = {
-        name: sizes for name, answer in replies.items() if sizes and answer.verdict == "asked" and name in open_questions - kept.keys()
-    }
+    begun = {name: sizes for name, answer in replies.items() if sizes and answer.verdict == "asked" and name in unanswered - kept.keys()}
     return msgspec.structs.replace(memory, replacements={**kept, **begun})
 
 
-def _answer(node: Node, outcomes: Mapping[str, str], *, asked_before: bool) -> Answer:
-    before = answer_of(node)
-    fates = [(f"{shape.namespace}/{ref.name}", outcomes.get(ref.uid, "")) for shape, ref in pods_to_move(node) if ref.deletion is None]
-    homeless = tuple(name for name, outcome in fates if outcome in ("unhelped", "waiting"))
-    if asked_before or any(outcome == "triggered" for _, outcome in fates) or (before is not None and before.verdict == "asked"):
-        return Answer("asked", homeless[:MOST_NAMES])
-    return Answer("none" if homeless and len(homeless) == len(fates) else "room", homeless[:MOST_NAMES])
+class _Asking:
+    """What a plan asks for, and for whom; ``replaced`` are nodes in whose place earlier scans asked for capacity.
+
+    Pods of one controller are interchangeable: when one of a doomed node takes the place that was meant for another, and that other asks
+    for capacity, it is asked for in place of either. So it is when the node's own group grows, be it for the successors of pods that have
+    left the node already. Otherwise the group would replace the instance beside what was asked for.
+    """
+
+    def __init__(self, plan: Plan, replaced: Collection[str]) -> None:
+        self._replaced = replaced
+        self._outcomes = {pod.uid: item.outcome for item in plan.pods for pod in item.pods}
+        triggered = [item.shape for item in plan.pods if item.outcome == "triggered"]
+        self._shapes = set(triggered)
+        self._controllers = {shape.controller.uid for shape in triggered if shape.controller is not None}
+        self._groups = {item.group for item in plan.increases}
+
+    def answer(self, node: Node) -> Answer:
+        """The answer to a doomed node."""
+        before = answer_of(node)
+        fates = [(shape, ref, self._outcomes.get(ref.uid, "")) for shape, ref in pods_to_move(node) if ref.deletion is None]
+        homeless = tuple(f"{shape.namespace}/{ref.name}" for shape, ref, outcome in fates if outcome in ("unhelped", "waiting"))
+        if node.name in self._replaced or (before is not None and before.verdict == "asked"):
+            return Answer("asked", homeless[:MOST_NAMES])
+        if homeless and len(homeless) == len(fates):
+            return Answer("none", homeless[:MOST_NAMES])
+        asked = node.group in self._groups or any(self._is_asked_for(shape) for shape, _, _ in fates)
+        return Answer("asked" if asked else "room", homeless[:MOST_NAMES])
+
+    def _is_asked_for(self, shape: PodShape) -> bool:
+        return shape in self._shapes or (shape.controller is not None and shape.controller.uid in self._controllers)
 
 
 def with_risky_pools(memory: Memory, cluster: Cluster, now: float) -> Memory:

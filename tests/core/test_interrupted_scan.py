@@ -181,6 +181,29 @@ def test_pods_of_higher_priority_still_come_first() -> None:
 # --- one replacement and no second ---
 
 
+@pytest.mark.parametrize("held", [2, 0])
+def test_a_second_warning_while_the_first_replacement_comes_is_not_answered_with_the_room_of_the_first(held: int) -> None:
+    """The pods of n1 wait for the node that comes; those of n2 are still there, or were evicted before a scan looked."""
+    first = answered(doomed("n1"), Answer("asked"))
+    second = doomed("n2", *([waiting(HALF, held, name="second")] if held else []))
+    full = node("n3", holds=[waiting(HALF, 2, name="other")])
+    plan = planned(cluster(managed("ng1", first, second, full, desired=4), pending=[waiting(HALF, 4 - held, name="first")]))
+    assert plan.increases == (Increase("ng1", 4, 5, 10),)
+    assert plan.answers == {"n2": Answer("asked")}
+
+
+def test_a_second_warning_is_answered_the_same_way_where_another_group_grows() -> None:
+    first = answered(doomed("n1"), Answer("asked"))
+    second = doomed("n2", waiting(HALF, 2, name="second"))
+    successor = msgspec.structs.replace(HALF, phase="Pending")
+    full = [node(name, holds=[waiting(HALF, 2, name=name)]) for name in ("n3", "n4")]
+    found = cluster(
+        managed("ng1", first, second, full[0], desired=4, maximum=4), managed("ng2", full[1]), pending=[waiting(successor, 2, name="first")]
+    )
+    plan = planned(found)
+    assert (plan.increases, plan.answers) == ((Increase("ng2", 1, 2, 10),), {"n2": Answer("asked")})
+
+
 def _asked(memory: Memory, *, desired: int) -> Cluster:
     """The cluster of the first test a minute later: the answer is given, the new instance comes."""
     first = answered(doomed("n1", waiting(HALF, 2)), Answer("asked"))

@@ -70,6 +70,18 @@ def test_where_the_pods_have_room_elsewhere_nothing_is_asked_for_and_the_group_r
     assert cluster.least_available >= 5
 
 
+@pytest.mark.parametrize("later", [1, 5, 20, 45])
+def test_a_second_warning_some_seconds_later_leads_to_a_second_replacement_and_no_third(later: int) -> None:
+    cluster = Cluster(replicas=9, available=3, desired=3)
+    first, second, _ = cluster.instances()
+    cluster.path.take_back(first.id)
+    cluster.seconds(later)
+    cluster.path.take_back(second.id)
+    cluster.minutes(6)
+    assert (cluster.group.desired, cluster.launched(), cluster.running()) == (3, 2, 9)
+    assert cluster.path.lines.metrics.get("interruption_pods_lost_total", 0) == 0
+
+
 def test_a_group_at_its_maximum_is_never_exceeded_and_its_pods_come_back_with_the_replacement() -> None:
     cluster = Cluster(maximum=2)
     cluster.path.take_back(cluster.instances()[0].id)
