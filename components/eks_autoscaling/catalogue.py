@@ -17,6 +17,8 @@ from typing import Any
 FILE = "instance_types.csv"
 VARIABLE = "EKS_AUTOSCALING_INSTANCE_TYPES"
 ARCHITECTURES = ("x86_64", "arm64")
+# The EKS API takes no more in one managed node group.
+TYPES_PER_GROUP = 20
 # A type without GpuInfo may still carry something else that software must know how to use.
 _ACCELERATORS = {
     "GpuInfo": "gpu",

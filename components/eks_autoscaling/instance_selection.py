@@ -1,8 +1,9 @@
 """From a requirement to a list of instance types to pin in a program.
 
-Pure. A managed node group takes at most 20 types, and more match nearly every requirement, so that a choice must be made and must stay the
-same: types are ranked, general families without extras first and the newest generation first, and the list is cut. It is meant to be
-pasted into the program. A list that is resolved anew on every deployment would replace production groups when AWS adds a type.
+Pure, and without Pulumi: the command asks it where no component is. A managed node group takes at most 20 types, and more match nearly
+every requirement, so that a choice must be made and must stay the same: types are ranked, general families without extras first and the
+newest generation first, and the list is cut. It is meant to be pasted into the program. A list that is resolved anew on every deployment
+would replace production groups when AWS adds a type.
 """
 
 import re
@@ -10,14 +11,16 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from eks_autoscaling.catalogue import ARCHITECTURES, InstanceType, instance_types
-from eks_autoscaling.misuse import ArgumentError
-from eks_autoscaling.shapes import TYPES_PER_GROUP
+from eks_autoscaling.catalogue import ARCHITECTURES, TYPES_PER_GROUP, InstanceType, instance_types
 
 _FAMILY = re.compile(r"(?P<series>[a-z]+?)(?P<generation>\d+)(?P<extras>[a-z]*)(?P<flex>-flex)?")
 # Letters that name the processor, not an extra: AMD, Intel, Graviton.
 _PROCESSORS = frozenset("aig")
 _GENERAL = ("c", "m", "r")
+
+
+class RequirementError(ValueError):
+    """A requirement that no instance type meets, or that no node group could have; the text says why, and what would do."""
 
 
 @dataclass(frozen=True)
@@ -57,18 +60,18 @@ def select(
     """The best types for a requirement. ``offered`` are those that EC2 offers in all zones of the group, None to take all.
 
     Raises:
-        ArgumentError: an unknown architecture, a limit that no group takes, or no type at all.
+        RequirementError: an unknown architecture, a limit that no group takes, or no type at all.
 
     """
     if requirement.architecture not in ARCHITECTURES:
-        raise ArgumentError("architecture", requirement.architecture, f"use {' or '.join(ARCHITECTURES)}")
+        raise RequirementError(f"there is no architecture {requirement.architecture!r}: use {' or '.join(ARCHITECTURES)}")
     if not 1 <= limit <= TYPES_PER_GROUP:
-        raise ArgumentError("limit", limit, f"a managed node group takes 1 to {TYPES_PER_GROUP} types")
+        raise RequirementError(f"{limit} types: a managed node group takes 1 to {TYPES_PER_GROUP} types")
     catalogue = (instance_types() if known is None else known).values()
     found = sorted((item for item in catalogue if _meets(item, requirement) and (offered is None or item.type in offered)), key=rank)
     if not found:
         wanted = f"{requirement.vcpus} vCPU, {requirement.memory_gib:g} GiB, {requirement.architecture}"
-        raise ArgumentError("requirement", wanted, f"no instance type has that{_nearest(requirement, catalogue)}")
+        raise RequirementError(f"no instance type has {wanted}{_nearest(requirement, catalogue)}")
     return Selection(tuple(item.type for item in found[:limit]), max(0, len(found) - limit))
 
 

@@ -10,12 +10,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from eks_autoscaling.catalogue import dated
+from eks_autoscaling.catalogue import TYPES_PER_GROUP, dated
 from eks_autoscaling.catalogue import instance_types as catalogue
 from eks_autoscaling.misuse import ArgumentError
-
-# The EKS API takes no more in one managed node group.
-TYPES_PER_GROUP = 20
 
 
 @dataclass(frozen=True)

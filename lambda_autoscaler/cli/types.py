@@ -12,8 +12,7 @@ from typing import Any
 import msgspec
 
 from eks_autoscaling.catalogue import VARIABLE, dated, instance_types, written
-from eks_autoscaling.instance_selection import Requirement, Selection, select
-from eks_autoscaling.misuse import ArgumentError
+from eks_autoscaling.instance_selection import Requirement, RequirementError, Selection, select
 from lambda_autoscaler.cli.screen import Column, Screen
 from lambda_autoscaler.ports import BadInput
 
@@ -31,7 +30,7 @@ def selected(wanted: dict[str, Any], limit: int, offered: Iterable[str] | None) 
     """The types for a requirement. Raises BadInput when it cannot be met."""
     try:
         return select(Requirement(**wanted), None if offered is None else frozenset(offered), limit)
-    except ArgumentError as fault:
+    except RequirementError as fault:
         raise BadInput(str(fault)) from fault
 
 

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import click
@@ -177,7 +176,8 @@ def interruption_verb(event_file: Path, folder: Path | None, output: str, **flag
 @_look_flags
 def types_verb(zones: tuple[str, ...], limit: int, output: str, **flags: Any) -> None:
     """Instance types with exactly these vCPUs and memory, best first: a list to pin in a program, the same today and tomorrow."""
-    types = _types_module()
+    from lambda_autoscaler.cli import types  # noqa: PLC0415 - beside the catalogue comes Pulumi where it is installed, which takes long
+
     offered = None
     if zones:
         from lambda_autoscaler.cli.live import offered_types  # noqa: PLC0415 - botocore takes long to import
@@ -195,21 +195,12 @@ def types_verb(zones: tuple[str, ...], limit: int, output: str, **flags: Any) ->
 @_look_flags
 def catalogue_verb(file: Path, region: str, profile: str, **flags: Any) -> None:
     """Write what EC2 says of its instance types into a file, with today's date, for components that do not know a type yet."""
-    types = _types_module()
+    from lambda_autoscaler.cli import types  # noqa: PLC0415 - as above
     from lambda_autoscaler.cli.live import described_types  # noqa: PLC0415 - botocore takes long to import
 
     with _busy():
         described, where = described_types(profile, region)
     types.write(_look(flags).screen(), file, described, where)
-
-
-def _types_module() -> ModuleType:
-    """The verbs about instance types. Raises BadInput where the components' dependencies are not installed."""
-    try:
-        from lambda_autoscaler.cli import types  # noqa: PLC0415 - the catalogue's package imports Pulumi, which takes long
-    except ImportError as fault:
-        raise BadInput(f"the catalogue of instance types belongs to the components, which need {fault.name}: pip install pulumi") from fault
-    return types
 
 
 def _source(folder: Path | None, flags: dict[str, Any]) -> Source:

@@ -1,6 +1,8 @@
 """Instance types to pin, and a catalogue of one's own, at the command line."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,13 @@ def test_the_tutorials_types_as_a_table(terminal: Terminal, tmp_path: Path) -> N
 def test_a_list_to_paste_into_a_program(terminal: Terminal) -> None:
     _, out, _ = terminal.type(*SEED, "--limit", "2", "-o", "python")
     assert out == '"instance_types": ["m5.xlarge", "m5a.xlarge"],\n'
+
+
+def test_types_are_chosen_where_pulumi_is_not_installed() -> None:
+    start = "import sys; sys.modules.update(dict.fromkeys(('pulumi', 'pulumi_aws', 'pulumi_kubernetes')))"
+    program = f"{start}\nfrom lambda_autoscaler.cli.verbs import run\nsys.exit(run({[*SEED, '--limit', '2', '-o', 'python']}))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, '"instance_types": ["m5.xlarge", "m5a.xlarge"],\n', "")
 
 
 def test_programs_get_the_list_the_catalogue_and_how_many_more_match(terminal: Terminal) -> None:

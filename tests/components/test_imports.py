@@ -17,6 +17,18 @@ def test_a_program_with_a_components_package_of_its_own_imports_ours(tmp_path: P
     assert done.stdout.split() == ["theirs", "eks_autoscaling.cluster"]
 
 
+WITHOUT_PULUMI = "import sys; sys.modules.update(dict.fromkeys(('pulumi', 'pulumi_aws', 'pulumi_kubernetes')))\n"
+
+
+def test_without_pulumi_there_is_the_catalogue_and_a_component_says_what_it_needs() -> None:
+    program = "from eks_autoscaling import catalogue; print('m5.large' in catalogue.instance_types()); import eks_autoscaling\n"
+    tries = "try: eks_autoscaling.Cluster\nexcept ModuleNotFoundError as fault: print(fault)\nprint(hasattr(eks_autoscaling, 'Clutser'))"
+    command = [sys.executable, "-c", WITHOUT_PULUMI + program + tries]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    needs = "eks_autoscaling.Cluster needs Pulumi, which is not installed: pip install eks-autoscaling"
+    assert done.stdout.splitlines() == ["True", needs, "False"]
+
+
 def test_importing_a_component_does_not_import_the_function() -> None:
     program = "import sys, eks_autoscaling; print([name for name in sys.modules if name.startswith('lambda_autoscaler')])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
