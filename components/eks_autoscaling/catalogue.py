@@ -19,19 +19,43 @@ VARIABLE = "EKS_AUTOSCALING_INSTANCE_TYPES"
 ARCHITECTURES = ("x86_64", "arm64")
 # The EKS API takes no more in one managed node group.
 TYPES_PER_GROUP = 20
-# A type without GpuInfo may still carry something else that software must know how to use.
+# A type without GpuInfo may still carry something else that software must know how to use. Beside each name: where EC2 lists the devices.
 _ACCELERATORS = {
-    "GpuInfo": "gpu",
-    "InferenceAcceleratorInfo": "inference",
-    "NeuronInfo": "neuron",
-    "FpgaInfo": "fpga",
-    "MediaAcceleratorInfo": "media",
+    "GpuInfo": ("gpu", "Gpus"),
+    "InferenceAcceleratorInfo": ("inference", "Accelerators"),
+    "NeuronInfo": ("neuron", "NeuronDevices"),
+    "FpgaInfo": ("fpga", "Fpgas"),
+    "MediaAcceleratorInfo": ("media", "Accelerators"),
 }
+_NUMBERS = ("vcpus", "memory_mib", "enis", "ips_per_eni", "accelerator_count", "accelerator_memory_mib")
+
+
+class CatalogueError(ValueError):
+    """A catalogue of one's own that cannot be read; the text names the file and what to do."""
+
+
+@dataclass(frozen=True)
+class Accelerators:
+    """What an instance type has of them: ``kinds`` and ``count`` as in the catalogue, and the memory of each in MiB."""
+
+    kinds: str = ""
+    count: int = 0
+    memory_mib: int = 0
+
+    def __str__(self) -> str:
+        name = self.kinds.rpartition(" ")[2]  # inference and neuron are the same devices
+        number = f"{self.count} {name}" if self.count else f"a share of one {name}"
+        return f"{number} of {self.memory_mib / 1024:g} GiB"
 
 
 @dataclass(frozen=True)
 class InstanceType:
-    """One instance type. ``enis`` and ``ips_per_eni`` are those of its default network card, which decide how many pods get an address."""
+    """One instance type.
+
+    ``enis`` and ``ips_per_eni`` are those of its default network card, which decide how many pods get an address. ``accelerators`` are
+    kinds, separated by blanks; two kinds of one type (inference and neuron) are the same devices. ``accelerator_count`` is EC2's number of
+    devices, 0 where the type has only a share of one, ``accelerator_memory_mib`` the memory of each in MiB.
+    """
 
     type: str
     vcpus: int
@@ -43,11 +67,18 @@ class InstanceType:
     burstable: bool
     spot: bool
     accelerators: str
+    accelerator_count: int
+    accelerator_memory_mib: int
 
     @property
     def family(self) -> str:
         """``m5`` of ``m5.xlarge``."""
         return self.type.partition(".")[0]
+
+    @property
+    def devices(self) -> Accelerators:
+        """Its accelerators as one value, to compare with another type's."""
+        return Accelerators(self.accelerators, self.accelerator_count, self.accelerator_memory_mib)
 
     @property
     def is_bare_metal(self) -> bool:
@@ -57,25 +88,35 @@ class InstanceType:
 
 @functools.cache
 def instance_types() -> Mapping[str, InstanceType]:
-    """Every instance type known to this release, by name."""
+    """Every instance type known to this release, by name. Raises CatalogueError for a catalogue of one's own that cannot be read."""
     rows = csv.DictReader(line for line in _text().splitlines() if not line.startswith("#"))
-    return {row["type"]: _from_row(row) for row in rows}
+    remedy = f"{VARIABLE}: {os.environ.get(VARIABLE)} is no catalogue of this release: write it anew with lambda-autoscaler catalogue"
+    try:
+        known = {row["type"]: _from_row(row) for row in rows}
+    except (KeyError, TypeError, ValueError, csv.Error) as fault:
+        raise CatalogueError(remedy) from fault
+    if not known:
+        raise CatalogueError(remedy)
+    return known
 
 
 def dated() -> str:
-    """Where the catalogue comes from, and of which day."""
-    return _text().splitlines()[0].removeprefix("# ")
+    """Where the catalogue comes from, and of which day. Raises CatalogueError as ``instance_types`` does."""
+    return _text().partition("\n")[0].removeprefix("# ")
 
 
 def _text() -> str:
     chosen = os.environ.get(VARIABLE)
     if chosen:
-        return Path(chosen).read_text("utf-8")
+        try:
+            return Path(chosen).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as fault:
+            raise CatalogueError(f"{VARIABLE}: {chosen} cannot be read: {fault}") from fault
     return importlib.resources.files("eks_autoscaling").joinpath(FILE).read_text("utf-8")
 
 
 def _from_row(row: Mapping[str, str]) -> InstanceType:
-    numbers = {name: int(row[name]) for name in ("vcpus", "memory_mib", "enis", "ips_per_eni")}
+    numbers = {name: int(row[name]) for name in _NUMBERS}
     flags = {name: row[name] == "yes" for name in ("burstable", "spot")}
     texts = {name: row[name] for name in ("type", "architecture", "hypervisor", "accelerators")}
     return InstanceType(**texts, **numbers, **flags)  # type: ignore[arg-type]
@@ -102,6 +143,8 @@ def _described(info: Mapping[str, Any]) -> InstanceType | None:
     network = info["NetworkInfo"]
     cards = network.get("NetworkCards") or [{}]
     card = cards[network.get("DefaultNetworkCardIndex", 0)]
+    kinds = [key for key in _ACCELERATORS if key in info]
+    devices = info[kinds[0]][_ACCELERATORS[kinds[0]][1]] if kinds else []
     return InstanceType(
         type=info["InstanceType"],
         vcpus=info["VCpuInfo"]["DefaultVCpus"],
@@ -112,5 +155,7 @@ def _described(info: Mapping[str, Any]) -> InstanceType | None:
         ips_per_eni=network["Ipv4AddressesPerInterface"],
         burstable=bool(info.get("BurstablePerformanceSupported")),
         spot="spot" in info.get("SupportedUsageClasses", ()),
-        accelerators=" ".join(name for key, name in _ACCELERATORS.items() if key in info),
+        accelerators=" ".join(_ACCELERATORS[key][0] for key in kinds),
+        accelerator_count=sum(device.get("Count", 0) for device in devices),
+        accelerator_memory_mib=max((device.get("MemoryInfo", {}).get("SizeInMiB", 0) for device in devices), default=0),
     )

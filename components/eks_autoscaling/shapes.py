@@ -1,30 +1,37 @@
-"""Shapes: how many vCPUs and how much memory an instance type has, and whether the types of a group agree.
+"""Shapes: how many vCPUs, how much memory and which accelerators an instance type has, and whether the types of a group agree.
 
 Pure, apart from reading the catalogue that ships with the package (``catalogue.py``).
 An autoscaler plans with one node per group. A group whose types differ would be planned with the wrong size: pods stay
 pending when the smaller one comes, money is lost when the larger one does. The Cluster Autoscaler's documentation asks
-for equal vCPUs and memory for this reason; here it is enforced.
+for equal vCPUs and memory for this reason; here it is enforced, of accelerators too: pods ask for a number of them.
 """
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from eks_autoscaling.catalogue import TYPES_PER_GROUP, dated
+from eks_autoscaling.catalogue import TYPES_PER_GROUP, Accelerators, dated
 from eks_autoscaling.catalogue import instance_types as catalogue
 from eks_autoscaling.misuse import ArgumentError
+
+_NONE = Accelerators()
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What an instance type offers: ``vcpus`` (whole), ``memory_mib`` (MiB) and ``architecture`` (x86_64 or arm64)."""
+    """What an instance type offers: ``vcpus`` (whole), ``memory_mib`` (MiB) and ``architecture`` (x86_64 or arm64).
+
+    ``accelerators`` are as in the catalogue: their kinds, how many, the memory of each in MiB.
+    """
 
     vcpus: int
     memory_mib: int
     architecture: str
+    accelerators: Accelerators = _NONE
 
     def __str__(self) -> str:
-        return f"{self.vcpus} vCPU, {self.memory_mib / 1024:g} GiB, {self.architecture}"
+        extra = f", {self.accelerators}" if self.accelerators.kinds else ""
+        return f"{self.vcpus} vCPU, {self.memory_mib / 1024:g} GiB, {self.architecture}{extra}"
 
 
 def common_shape(instance_types: Sequence[str]) -> Shape:
@@ -64,4 +71,4 @@ def _shape(instance_type: str) -> Shape:
             instance_type,
             f"no such type in the catalogue ({dated()}); check the spelling, or write a newer one with lambda-autoscaler catalogue",
         )
-    return Shape(known.vcpus, known.memory_mib, known.architecture)
+    return Shape(known.vcpus, known.memory_mib, known.architecture, known.devices)

@@ -11,9 +11,10 @@ from typing import Any
 
 import msgspec
 
-from eks_autoscaling.catalogue import VARIABLE, dated, instance_types, written
+from eks_autoscaling.catalogue import TYPES_PER_GROUP, VARIABLE, CatalogueError, InstanceType, dated, instance_types, written
 from eks_autoscaling.instance_selection import Requirement, RequirementError, Selection, select
 from lambda_autoscaler.cli.screen import Column, Screen
+from lambda_autoscaler.core.explain import counted
 from lambda_autoscaler.ports import BadInput
 
 _COLUMNS = (
@@ -24,13 +25,14 @@ _COLUMNS = (
     Column("HYPERVISOR"),
     Column("ADDRESSES", right=True),
 )
+_DEVICES = Column("ACCELERATORS")
 
 
 def selected(wanted: dict[str, Any], limit: int, offered: Iterable[str] | None) -> Selection:
-    """The types for a requirement. Raises BadInput when it cannot be met."""
+    """The types for a requirement. Raises BadInput when it cannot be met, or a catalogue of one's own cannot be read."""
     try:
         return select(Requirement(**wanted), None if offered is None else frozenset(offered), limit)
-    except RequirementError as fault:
+    except (RequirementError, CatalogueError) as fault:
         raise BadInput(str(fault)) from fault
 
 
@@ -43,9 +45,16 @@ def show(screen: Screen, found: Selection, output: str) -> None:
         case "python":
             screen.copyable(python_list(found.types))
         case _:
-            screen.table(_COLUMNS, [_row(name) for name in found.types], "type")
-            more = f"; {found.left_out} more match, and a managed node group takes no more" if found.left_out else ""
-            screen.line(f"{len(found.types)} types, best first{more}. To paste: --output python", style="dim")
+            chosen = [instance_types()[name] for name in found.types]
+            more_columns = (_DEVICES,) if any(item.accelerators for item in chosen) else ()
+            screen.table((*_COLUMNS, *more_columns), [_row(item)[: len(_COLUMNS) + len(more_columns)] for item in chosen], "type")
+            why = (
+                "a managed node group takes no more"
+                if len(found.types) == TYPES_PER_GROUP
+                else f"--limit {len(found.types)} leaves them out"
+            )
+            more = f"; {found.left_out} more match, and {why}" if found.left_out else ""
+            screen.line(f"{counted(len(found.types), 'type')}, best first{more}. To paste: --output python", style="dim")
 
 
 def write(screen: Screen, file: Path, described: Iterable[Mapping[str, Any]], region: str) -> None:
@@ -64,7 +73,7 @@ def python_list(types: Sequence[str]) -> str:
     return f'"instance_types": [{", ".join(f"{name!r}" for name in types)}],'.replace("'", '"')
 
 
-def _row(name: str) -> tuple[str, ...]:
-    known = instance_types()[name]
+def _row(known: InstanceType) -> tuple[str, ...]:
     addresses = str(known.enis * (known.ips_per_eni - 1))
-    return (name, str(known.vcpus), f"{known.memory_mib / 1024:g}", known.architecture, known.hypervisor or "none", addresses)
+    memory = f"{known.memory_mib / 1024:g}"
+    return (known.type, str(known.vcpus), memory, known.architecture, known.hypervisor or "none", addresses, str(known.devices))

@@ -18,6 +18,7 @@ from lambda_autoscaler.ports import AutoscalerError, BadInput
 FAILED = 2
 SOMETHING_TO_DO = 3
 INTERRUPTED = 130
+ACCELERATORS = ("gpu", "inference", "neuron", "fpga", "media")
 _Command = Callable[..., Any]
 
 
@@ -162,7 +163,9 @@ def interruption_verb(event_file: Path, folder: Path | None, output: str, **flag
 @click.option("--vcpus", type=int, required=True, help="vCPUs of a node.")
 @click.option("--memory", "memory_gib", type=float, required=True, help="Memory of a node in GiB.")
 @click.option("--architecture", type=click.Choice(["x86_64", "arm64"]), default="x86_64", show_default=True)
-@click.option("--accelerator", "accelerators", multiple=True, type=click.Choice(["gpu", "inference", "neuron", "fpga", "media"]))
+@click.option("--accelerator", "accelerators", multiple=True, type=click.Choice(ACCELERATORS), help="All of these kinds, and no other.")
+@click.option("--accelerator-count", type=int, default=None, help="Accelerators of a node, where types differ in that.")
+@click.option("--accelerator-memory", "accelerator_memory_gib", type=float, default=None, help="Memory of each in GiB, likewise.")
 @click.option("--burstable", is_flag=True, help="Take types of the t families too.")
 @click.option("--bare-metal", is_flag=True, help="Take types without a hypervisor too.")
 @click.option("--nitro", is_flag=True, help="Only types that can have address prefixes.")
@@ -170,15 +173,22 @@ def interruption_verb(event_file: Path, folder: Path | None, output: str, **flag
 @click.option("--deny", multiple=True, metavar="PATTERN", help="No types like m4*. May be repeated.")
 @click.option("--zone", "zones", multiple=True, help="Only what EC2 offers in this availability zone; asks AWS. May be repeated.")
 @click.option("--limit", type=int, default=20, show_default=True, help="A managed node group takes 20 at most.")
-@click.option("--region", default="", help="AWS region; the profile's when left out.")
-@click.option("--profile", default="", help="AWS profile; the default credentials when left out.")
+@click.option("--region", default="", help="AWS region of the zones; taken from their names when left out.")
+@click.option("--profile", default="", help="AWS profile to ask with; the default credentials when left out.")
 @click.option("-o", "--output", type=click.Choice(["table", "python", "json"]), default="table", show_default=True)
 @_look_flags
 def types_verb(zones: tuple[str, ...], limit: int, output: str, **flags: Any) -> None:
-    """Instance types with exactly these vCPUs and memory, best first: a list to pin in a program, the same today and tomorrow."""
+    """Instance types with these vCPUs and memory, best first: a list to pin in a program, the same today and tomorrow.
+
+    Left out unless asked for: types with accelerators, burstable ones, bare metal. Always left out: what EC2 does not sell as Spot.
+    Without --zone AWS is not asked, and the list may hold types that a region lacks.
+    """
     from lambda_autoscaler.cli import types  # noqa: PLC0415 - beside the catalogue comes Pulumi where it is installed, which takes long
 
     offered = None
+    idle = [f"--{name}" for name in ("region", "profile") if flags[name] and not zones]
+    if idle:
+        raise BadInput(f"{' and '.join(idle)}: AWS is asked about zones only, add --zone")
     if zones:
         from lambda_autoscaler.cli.live import offered_types  # noqa: PLC0415 - botocore takes long to import
 

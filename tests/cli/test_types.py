@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from moto import mock_aws
 
+from eks_autoscaling.catalogue import instance_types
 from tests.cli.screens import Terminal, same_as_recorded
 
 SHAPE = ("types", "--vcpus", "4", "--memory", "16")
@@ -49,6 +50,42 @@ def test_programs_get_the_list_the_catalogue_and_how_many_more_match(terminal: T
 def test_what_cannot_be_met_is_one_line(terminal: Terminal, words: tuple[str, ...]) -> None:
     code, out, err = terminal.type(*words)
     assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+def test_the_table_says_why_it_holds_no_more(terminal: Terminal) -> None:
+    assert "20 types, best first; 7 more match, and a managed node group takes no more." in terminal.type(*SHAPE)[1]
+    assert "3 types, best first; 24 more match, and --limit 3 leaves them out." in terminal.type(*SHAPE, "--limit", "3")[1]
+    assert "1 type, best first. To paste" in terminal.type(*SHAPE, "--allow", "m5.*")[1]
+
+
+def test_accelerators_are_shown_where_they_are_asked_for(terminal: Terminal) -> None:
+    words = ("--accelerator", "gpu", "--accelerator-count", "1", "--accelerator-memory", "22.3516")
+    shown = [line.rstrip() for line in terminal.type(*SHAPE, *words)[1].splitlines()]
+    assert shown[0].endswith("ACCELERATORS")
+    assert [line.split("  ")[0] for line in shown[1:3]] == ["g6.xlarge", "g5.xlarge"]
+    assert shown[1].endswith("1 gpu of 22.3516 GiB")
+
+
+@pytest.mark.parametrize("flag", ["--region", "--profile"])
+def test_how_to_ask_aws_without_a_zone_to_ask_about_is_refused(terminal: Terminal, flag: str) -> None:
+    code, out, err = terminal.type(*SHAPE, flag, "us-east-1")
+    assert (code, out, err) == (2, "", f"lambda-autoscaler: {flag}: AWS is asked about zones only, add --zone\n")
+
+
+def test_the_help_says_what_is_left_out(terminal: Terminal) -> None:
+    text = " ".join(terminal.type("types", "--help")[1].split())
+    assert "Left out unless asked for: types with accelerators, burstable ones, bare metal. Always left out: what EC2 does not sell" in text
+
+
+def test_a_catalogue_that_is_not_there_is_one_line(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EKS_AUTOSCALING_INSTANCE_TYPES", "/nowhere.csv")
+    instance_types.cache_clear()
+    try:
+        code, out, err = terminal.type(*SHAPE)
+    finally:
+        instance_types.cache_clear()
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "/nowhere.csv cannot be read" in err
 
 
 @mock_aws

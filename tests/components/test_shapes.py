@@ -22,6 +22,26 @@ def test_types_of_another_size_are_named_with_what_they_have() -> None:
     assert "m5.2xlarge has 8 vCPU, 32 GiB, x86_64; r5.xlarge has 4 vCPU, 32 GiB, x86_64" in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("types", "told"),
+    [
+        (["g5.24xlarge", "g4dn.metal"], "g4dn.metal has 96 vCPU, 384 GiB, x86_64, 8 gpu of 16 GiB"),
+        (["g6.xlarge", "g6f.xlarge"], "g6f.xlarge has 4 vCPU, 16 GiB, x86_64, a share of one gpu of 2.79395 GiB"),
+        (["m5.xlarge", "g5.xlarge"], "g5.xlarge has 4 vCPU, 16 GiB, x86_64, 1 gpu of 22.3516 GiB"),
+        (["g4dn.xlarge", "g5.xlarge"], "the other types have 4 vCPU, 16 GiB, x86_64, 1 gpu of 16 GiB"),
+        (["m5.xlarge", "inf2.xlarge"], "inf2.xlarge has 4 vCPU, 16 GiB, x86_64, 1 neuron of 32 GiB"),
+    ],
+)
+def test_other_accelerators_are_another_shape(types: list[str], told: str) -> None:
+    with pytest.raises(ArgumentError) as refused:
+        shapes.common_shape(types)
+    assert told in str(refused.value)
+
+
+def test_accelerators_of_two_makes_with_the_same_number_and_memory_are_one_shape() -> None:
+    assert str(shapes.common_shape(["g5.24xlarge", "g6.24xlarge"])) == "96 vCPU, 384 GiB, x86_64, 4 gpu of 22.3516 GiB"
+
+
 def test_another_architecture_is_another_shape() -> None:
     with pytest.raises(ArgumentError, match=r"m6g\.xlarge has 4 vCPU, 16 GiB, arm64"):
         shapes.common_shape(["m5.xlarge", "m5a.xlarge", "m6g.xlarge"])
