@@ -49,7 +49,7 @@ def effects(path: Path, decided: Decision, memory: Memory) -> list[Effect]:
 def show(screen: Screen, found: Sequence[Effect], output: str) -> None:
     """Print effects in the form asked for."""
     if output == "json":
-        screen.copyable(msgspec.json.format(msgspec.json.encode([effect.document for effect in found]), indent=2).decode())
+        screen.document(msgspec.json.format(msgspec.json.encode([effect.document for effect in found]), indent=2).decode())
         return
     for effect in found:
         screen.line(effect.title, style="bold")

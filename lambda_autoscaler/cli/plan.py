@@ -55,9 +55,9 @@ def show(screen: Screen, decided: Decision, output: str) -> None:
     document = {"cluster": decided.options.cluster_name, **plan_json(decided.scene.plan)}
     match output:
         case "json":
-            screen.copyable(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+            screen.document(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
         case "yaml":
-            screen.copyable(msgspec.yaml.encode(document).decode().rstrip())
+            screen.document(msgspec.yaml.encode(document).decode().rstrip())
         case _:
             _show_table(screen, decided)
 

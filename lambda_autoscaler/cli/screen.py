@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+from rich.cells import cell_len
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -20,6 +21,8 @@ NAME = "lambda-autoscaler"
 ROWS_SHOWN = 20
 DETAIL_COLUMN, DETAIL_INDENT = 40, 9
 LEAST_FOLDED = 14
+GAP, BLOCK_INDENT = 2, 4
+UNKNOWN_WIDTH = 80
 STYLES = {"▲": "bold green", "▼": "bold yellow", "✗": "bold red", "✓": "bold green"}
 _Row = TypeVar("_Row")
 
@@ -35,7 +38,7 @@ def program_name() -> str:
 
 
 class Column(msgspec.Struct, frozen=True):
-    """A table column; numbers stand on the right, and only ``folds`` columns give way when the terminal is narrow."""
+    """A table column; numbers stand on the right, and ``folds`` columns give way first when the terminal is narrow."""
 
     title: str = ""
     right: bool = False
@@ -47,6 +50,8 @@ class Screen:
     """Standard output. ``everything`` shows all rows instead of the first ones."""
 
     def __init__(self, console: Console, everything: bool = False) -> None:
+        if console.width < 1:  # COLUMNS=0, which rich takes at its word
+            console.width = UNKNOWN_WIDTH
         self._console = console
         self._everything = everything
 
@@ -73,17 +78,30 @@ class Screen:
             self._console.print(line.append(" " * gap).append(detail, style="dim") if detail else line)
         else:
             self._console.print(line)
-            self._console.print(Padding(Text(detail, style="dim"), (0, 0, 0, DETAIL_INDENT)))
+            self._indented(Text(detail, style="dim"), DETAIL_INDENT)
 
     def copyable(self, text: str, style: str = "") -> None:
         """Text that people copy: never wrapped."""
         self._console.print(Text(text, style=style), soft_wrap=True)
 
+    def document(self, text: str) -> None:
+        """Text for programs: as it is, whatever the terminal is like."""
+        self._console.file.write(f"{text}\n")
+
     def table(self, columns: Sequence[Column], rows: Iterable[Sequence[str]], noun: str = "row") -> None:
-        """Rows in columns; a cell that is a mark gets its colour."""
-        table = Table(
-            box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=any(column.title for column in columns), header_style="dim"
-        )
+        """Rows in columns, or each row as a block of lines where the columns do not fit; a cell that is a mark gets its colour."""
+        listed = list(rows)
+        shown = self.cut(listed)
+        if _least_width(columns, shown) <= self.width:
+            self._grid(columns, shown)
+        else:
+            for row in shown:
+                self._block(columns, row)
+        self.announce_cut(listed, noun)
+
+    def _grid(self, columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
+        has_titles = any(column.title for column in columns)
+        table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, show_header=has_titles, header_style="dim")
         for column in columns:
             table.add_column(
                 column.title,
@@ -93,11 +111,22 @@ class Screen:
                 style=column.style,
                 overflow="fold",
             )
-        listed = list(rows)
-        for row in self.cut(listed):
+        for row in rows:
             table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
         self._console.print(table)
-        self.announce_cut(listed, noun)
+
+    def _block(self, columns: Sequence[Column], row: Sequence[str]) -> None:
+        """The mark and the first cell that is none, then every other cell on a line of its own, with its title in front."""
+        cells = [(column, cell) for column, cell in zip(columns, row, strict=True) if cell.strip()]
+        marks = [cell for _, cell in cells[:1] if cell in STYLES]
+        heads, others = cells[len(marks) : len(marks) + 1], cells[len(marks) + 1 :]
+        self.line(" ".join(cell for _, cell in heads), mark="".join(marks))
+        for column, cell in others:
+            title = Text(f"{column.title} ", style="dim") if column.title else Text()
+            self._indented(title.append(cell, style=column.style), BLOCK_INDENT)
+
+    def _indented(self, text: Text, columns: int) -> None:
+        self._console.print(Padding(text, (0, 0, 0, min(columns, self.width // 4))))
 
     def cut(self, rows: Sequence[_Row]) -> Sequence[_Row]:
         """The rows that are shown."""
@@ -108,3 +137,12 @@ class Screen:
         left_out = len(rows) - len(self.cut(rows))
         if left_out:
             self.line(f"… and {left_out:,} more {noun}{'s' if left_out > 1 else ''}; --all shows them", style="dim")
+
+
+def _least_width(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> int:
+    """Columns of a terminal on which no cell loses a character."""
+    widths = []
+    for index, column in enumerate(columns):
+        widest = max(cell_len(text) for text in (column.title, *(row[index] for row in rows)))
+        widths.append(LEAST_FOLDED if column.folds else widest)
+    return sum(widths) + GAP * (len(columns) - 1)

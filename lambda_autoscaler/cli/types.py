@@ -41,9 +41,9 @@ def show(screen: Screen, found: Selection, output: str) -> None:
     match output:
         case "json":
             document = {"catalogue": dated(), "instance_types": list(found.types), "left_out": found.left_out}
-            screen.copyable(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+            screen.document(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
         case "python":
-            screen.copyable(python_list(found.types))
+            screen.document(python_list(found.types))
         case _:
             chosen = [instance_types()[name] for name in found.types]
             more_columns = (_DEVICES,) if any(item.accelerators for item in chosen) else ()
