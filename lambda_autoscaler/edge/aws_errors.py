@@ -25,25 +25,53 @@ _MISSING: Final = {
     "InvalidLaunchTemplateName.NotFoundException",
 }
 _TRANSPORT: Final = (boto.HTTPClientError, boto.ConnectionError, boto.EndpointConnectionError)
+_CREDENTIALS: Final = (
+    boto.NoCredentialsError,
+    boto.PartialCredentialsError,
+    boto.CredentialRetrievalError,
+    boto.ProfileNotFound,
+    boto.TokenRetrievalError,
+    boto.SSOError,
+)
+_CONFIGURATION: Final = (
+    boto.InvalidRegionError,
+    boto.ConfigNotFound,
+    boto.ConfigParseError,
+    boto.InvalidConfigError,
+    boto.InfiniteLoopConfigError,
+    boto.UnknownCredentialError,
+)
 
 
 @contextmanager
 def at_the_border(service: str, operation: str, endpoint: str) -> Iterator[None]:
-    """Run one call of ``service:operation``; whatever botocore raises becomes one of our errors."""
+    """Run one call of ``service:operation``, or without operation make a client; whatever botocore raises becomes one of our errors."""
+    action = f"{service}:{operation}" if operation else service
     try:
         yield
     except boto.ClientError as fault:
-        raise _refusal(f"{service}:{operation}", fault) from fault
+        raise _refusal(action, fault) from fault
     except boto.NoRegionError as fault:
         raise BadInput("no AWS region: set AWS_REGION, or a region in the profile") from fault
-    except (boto.NoCredentialsError, boto.PartialCredentialsError, boto.ProfileNotFound, boto.TokenRetrievalError) as fault:
+    except _CONFIGURATION as fault:
+        raise _unusable(fault) from fault
+    except _CREDENTIALS as fault:
         raise BadInput(f"no usable AWS credentials: {fault}") from fault
     except _TRANSPORT as fault:
-        raise Unreachable(
-            f"{service}:{operation} at {endpoint} does not answer: {fault}. Is there a route to it (NAT, VPC endpoint)?"
-        ) from fault
+        raise Unreachable(f"{action} at {endpoint} does not answer: {fault}. Is there a route to it (NAT, VPC endpoint)?") from fault
     except boto.BotoCoreError as fault:
-        raise Refused(f"{service}:{operation}: {fault}") from fault
+        raise Refused(f"{action}: {fault}") from fault
+    except OSError as fault:
+        # botocore wraps what the network does; this is a file or a program that the configuration names.
+        raise _unusable(fault) from fault
+    except ValueError as fault:
+        if operation:
+            raise
+        raise _unusable(fault) from fault  # a number, an address or the answer of a program that the configuration names
+
+
+def _unusable(fault: Exception) -> BadInput:
+    return BadInput(f"the AWS configuration cannot be used: {fault}")
 
 
 def _refusal(action: str, fault: boto.ClientError) -> AutoscalerError:

@@ -48,7 +48,101 @@ def test_a_context_that_does_not_tell_the_cluster_needs_its_name(terminal: Termi
     assert kubernetes.requests == []
 
 
+def test_an_unknown_context_is_told_before_anything_about_the_cluster(terminal: Terminal, kubernetes: ObjectStore) -> None:
+    code, _, err = terminal.type("plan", "--context", "nope")
+    assert code == 2
+    assert "has no context 'nope' (it has: " in err
+    assert "--cluster-name" not in err
+    assert kubernetes.requests == []
+
+
 def test_an_unknown_context_or_profile_is_named(terminal: Terminal, kubernetes: ObjectStore) -> None:
     assert "nowhere" in terminal.type("plan", "--context", "nowhere", "--cluster-name", "x")[2]
     assert "nobody" in terminal.type("plan", "--profile", "nobody")[2]
     assert kubernetes.writes() == []
+
+
+PROFILES = """
+[profile nowhere]
+[profile odd-region]
+region = us east 1
+[profile process]
+region = us-east-1
+credential_process = /nowhere/program
+[profile words]
+region = us-east-1
+credential_process = echo words
+[profile failing]
+region = us-east-1
+credential_process = false
+[profile session]
+region = us-east-1
+sso_session = unknown
+sso_account_id = 123456789012
+sso_role_name = reader
+[profile signed-out]
+region = us-east-1
+sso_start_url = https://sso.invalid
+sso_region = us-east-1
+sso_account_id = 123456789012
+sso_role_name = reader
+[profile dangling]
+region = us-east-1
+role_arn = arn:aws:iam::123456789012:role/reader
+source_profile = gone
+[profile half]
+region = us-east-1
+aws_access_key_id = a
+"""
+UNUSABLE = {
+    "odd-region": "us east 1",
+    "process": "/nowhere/program",
+    "words": "the AWS configuration cannot be used",
+    "failing": "no usable AWS credentials",
+    "session": '"unknown"',
+    "signed-out": "https://sso.invalid",
+    "dangling": '"gone"',
+    "half": "aws_secret_access_key",
+}
+
+
+@pytest.fixture
+def profiles(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(PROFILES)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+
+
+@pytest.mark.usefixtures("profiles")
+@pytest.mark.parametrize(("profile", "named"), [*UNUSABLE.items(), ("nowhere", "no AWS region: set AWS_REGION")])
+def test_an_aws_profile_that_cannot_be_used_is_one_line(terminal: Terminal, tmp_path: Path, profile: str, named: str) -> None:
+    code, out, err = terminal.type("catalogue", str(tmp_path / "types.csv"), "--profile", profile)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert named in err
+    assert not (tmp_path / "types.csv").exists()
+
+
+@pytest.mark.parametrize("profile", ["odd-region", "process", "dangling"])
+def test_a_plan_with_such_a_profile_says_the_same(
+    terminal: Terminal, kubernetes: ObjectStore, request: pytest.FixtureRequest, profile: str
+) -> None:
+    request.getfixturevalue("profiles")
+    code, out, err = terminal.type("plan", "--profile", profile)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert UNUSABLE[profile] in err
+    assert "::" not in err
+    assert kubernetes.writes() == []
+
+
+@pytest.mark.usefixtures("profiles")
+@pytest.mark.parametrize(("variable", "value"), [("AWS_ENDPOINT_URL", "nonsense"), ("AWS_MAX_ATTEMPTS", "many")])
+def test_an_aws_variable_that_cannot_be_used_is_one_line(
+    terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    code, _, err = terminal.type("catalogue", str(tmp_path / "types.csv"), "--region", "us-east-1")
+    assert (code, err.count("\n")) == (2, 1)
+    assert value in err
