@@ -59,6 +59,24 @@ class _SpotPrices(msgspec.Struct, frozen=True, rename="pascal"):
     spot_price_history: list[dict[str, Any]] = []
 
 
+class _Nodegroup(msgspec.Struct, frozen=True):
+    nodegroup: dict[str, Any]
+
+
+class _Activities(msgspec.Struct, frozen=True, rename="pascal"):
+    activities: list[dict[str, Any]] = []
+
+
+_SHAPES: Final[dict[str, Any]] = {
+    TYPES_FILE: _Types,
+    TEMPLATES_FILE: _Templates,
+    CONFIGURATIONS_FILE: _Configurations,
+    SPOT_PRICES_FILE: _SpotPrices,
+    RESOLVED_FILE: dict[str, str],
+}
+_FOLDERS: Final[dict[str, Any]] = {"aws/nodegroups": _Nodegroup, "aws/scaling-activities": _Activities}
+
+
 class Snapshot(msgspec.Struct, frozen=True):
     """All of a folder: ports to read from, what was remembered, the options, and the instant it was taken (seconds since the epoch)."""
 
@@ -73,11 +91,24 @@ def open_snapshot(folder: Path) -> Snapshot:
     """The folder as a whole. Raises BadInput naming the file, and the field in it, that is missing or cannot be used."""
     options, now = read_options(folder)
     kube = SnapshotKube(folder)
-    for plural in REQUIRED_KINDS:
-        _read(folder, kube.path(plural), _Items)
+    _check(folder)
     record = _text(folder, RECORD_KEY, required=False)
     memory = parse_record(record, str(folder)) if record is not None else Memory()
     return Snapshot(kube, SnapshotAws(folder, options), memory, options, now)
+
+
+def _check(folder: Path) -> None:
+    """Every file of the folder, before the first is used: a scan goes on without what it cannot read, a snapshot must be whole."""
+    for plural in REQUIRED_KINDS:
+        _read(folder, f"kubernetes/{plural}.json", _Items)
+    _read(folder, GROUPS_FILE, _Groups)
+    for path in sorted(folder.glob("kubernetes/*.json")):
+        _read(folder, f"kubernetes/{path.name}", _Items)
+    for name, shape in _SHAPES.items():
+        _read(folder, name, shape, required=False)
+    for part, shape in _FOLDERS.items():
+        for path in sorted((folder / part).glob("*.json")):
+            _read(folder, f"{part}/{path.name}", shape)
 
 
 def read_flags(folder: Path) -> dict[str, str]:

@@ -71,6 +71,11 @@ def broken_json(folder: Path) -> None:
     (folder / "kubernetes" / "nodes.json").write_text("{")
 
 
+def truncated_types(folder: Path) -> None:
+    path = folder / "aws" / "instance-types.json"
+    path.write_text(path.read_text()[:50])
+
+
 def missing_pods(folder: Path) -> None:
     (folder / "kubernetes" / "pods.json").unlink()
 
@@ -94,6 +99,7 @@ def another_cluster(folder: Path) -> None:
     ("spoil", "names"),
     [
         (broken_json, "nodes.json"),
+        (truncated_types, "instance-types.json"),
         (missing_pods, "pods.json is missing"),
         (unknown_option, "scale-donw-enabled"),
         (no_clock, "now"),

@@ -66,6 +66,27 @@ def test_a_broken_file_is_named_with_its_field(folder: Path, name: str, content:
         planned(folder)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("kubernetes/pdbs.json", '{"items": ['),
+        ("aws/instance-types.json", '{"InstanceTypes": [{"InstanceType": "m5.xl'),
+        ("aws/launch-template-versions.json", '{"LaunchTemplateVersions": 5}'),
+        ("aws/launch-configurations.json", ""),
+        ("aws/spot-price-history.json", "[]"),
+        ("aws/resolved-types.json", '{"group": 5}'),
+        ("aws/nodegroups/workers.json", "{}"),
+        ("aws/scaling-activities/group.json", '{"Activities": [{]}'),
+    ],
+)
+def test_a_broken_file_is_an_error_whether_or_not_it_must_be_there(folder: Path, name: str, content: str) -> None:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    with pytest.raises(BadInput, match=name):
+        planned(folder)
+
+
 def test_groups_of_other_clusters_in_the_file_are_not_chosen(folder: Path) -> None:
     path = folder / "aws/auto-scaling-groups.json"
     answer = json.loads(path.read_text())
