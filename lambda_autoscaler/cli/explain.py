@@ -1,10 +1,12 @@
 """``explain``: why one pod, node or node group is treated as it is."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from lambda_autoscaler.cli.screen import Column, Screen
 from lambda_autoscaler.core.answers import Answer, Scene, explain_group, explain_node, explain_pod
-from lambda_autoscaler.core.explain import short_name
+from lambda_autoscaler.core.explain import counted, short_name
 from lambda_autoscaler.ports import BadInput
 
 _POD_PARTS = 2
@@ -46,9 +48,25 @@ def _answer(scene: Scene, asked: Question) -> Answer | None:
         case "pod":
             return explain_pod(scene, asked.namespace, asked.name)
         case "node":
-            return explain_node(scene, asked.name)
+            return explain_node(scene, _whole_name(scene, asked.name))
         case _:
             return explain_group(scene, asked.name)
+
+
+def _whole_name(scene: Scene, start: str) -> str:
+    """The node that is named, or the only one whose name starts so: with whole parts, if there is one. Raises BadInput for several."""
+    names = [node.name for node in scene.cluster.nodes]
+    meant = [name for name in names if name.startswith(f"{start}.")] or [name for name in names if name.startswith(start)]
+    if start in names or not meant:
+        return start
+    if len(meant) > 1:
+        raise BadInput(f"{counted(len(meant), 'node')} start with {start}: {_some(meant)}")
+    return meant[0]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MANY} more" if len(names) > _MANY else ""
+    return f"{', '.join(names[:_MANY])}{more}"
 
 
 def _known(scene: Scene, asked: Question) -> str:
@@ -63,5 +81,4 @@ def _known(scene: Scene, asked: Question) -> str:
             names, what = [short_name(status.group) for status in scene.plan.groups], "there are"
     if not names:
         return ""
-    more = f" and {len(names) - _MANY} more" if len(names) > _MANY else ""
-    return f" ({what}: {', '.join(names[:_MANY])}{more})"
+    return f" ({what}: {_some(names)})"

@@ -1,5 +1,6 @@
 """``interruption``: what one EC2 event would do to a cluster, if it came at the instant that is looked at."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from lambda_autoscaler.core.model import Cluster
 from lambda_autoscaler.core.plan import Plan
 from lambda_autoscaler.ports import BadInput
 
+_STANDARD_INPUT = Path("-")
+
 
 class Effect(msgspec.Struct, frozen=True):
     """What one event does: a heading and its reasons, and the same for programs."""
@@ -34,9 +37,9 @@ class _Origin(msgspec.Struct, frozen=True):
 
 
 def effects(path: Path, decided: Decision, memory: Memory) -> list[Effect]:
-    """What the events of a file would do. Raises BadInput when the file cannot be read as an event."""
+    """What the events of a file, or with ``-`` of standard input, would do. Raises BadInput when it cannot be read as an event."""
     try:
-        body = path.read_bytes()
+        body = sys.stdin.buffer.read() if path == _STANDARD_INPUT else path.read_bytes()
         origin = msgspec.json.decode(body, type=_Origin)
         events = read_events(body, Home(origin.account, origin.region), decided.scene.now)
     except OSError as fault:

@@ -18,6 +18,7 @@ from lambda_autoscaler.ports import AutoscalerError, BadInput
 FAILED = 2
 SOMETHING_TO_DO = 3
 INTERRUPTED = 130
+SLOWEST, FASTEST = 0.01, 1e6
 ACCELERATORS = ("gpu", "inference", "neuron", "fpga", "media")
 _Command = Callable[..., Any]
 
@@ -79,6 +80,13 @@ def _pairs(_context: click.Context, _parameter: click.Parameter, values: tuple[s
     return dict(value.split("=", 1) for value in values)
 
 
+def _speed(_context: click.Context, _parameter: click.Parameter, value: float | None) -> float | None:
+    # Not FloatRange, which takes nan; the bounds are those of a sleep that somebody would wait for.
+    if value is not None and value != 0 and not SLOWEST <= value <= FASTEST:
+        raise click.BadParameter(f"{value:g} is neither 0 nor {SLOWEST:g} to {FASTEST:g}")
+    return value
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False, invoke_without_command=True)
 @click.version_option(package_name="eks-autoscaling", prog_name="lambda-autoscaler")
 @click.pass_context
@@ -91,7 +99,7 @@ def command(context: click.Context) -> None:
 @command.command("demo", short_help="Play the tutorial in an embedded simulated cluster.")
 @click.option("--scenario", "story", type=click.Path(path_type=Path), help="A JSON or YAML file with another story than the tutorial.")
 @click.option("--snapshot", "folder", type=click.Path(path_type=Path), help="Write the cluster as it is just before the scan that scales.")
-@click.option("--speed", type=click.FloatRange(min=0), default=None, help="Simulated seconds a second; 0 plays at once. [60 on a terminal]")
+@click.option("--speed", type=float, default=None, callback=_speed, help="Simulated seconds a second; 0 plays at once. [60 on a terminal]")
 @_force_flag
 @_setting_flags
 @_look_flags
@@ -137,7 +145,7 @@ def snapshot_verb(folder: Path, **flags: Any) -> None:
 @_live_flags
 @_look_flags
 def explain_verb(object_name: str, folder: Path | None, **flags: Any) -> None:
-    """Why a pod, a node or a node group is treated as it is."""
+    """Why a pod, a node or a node group is treated as it is. The start of a node's name will do where no other starts so."""
     question = explain.question(object_name)
     with _busy():
         scene = plan.decision(_source(folder, flags)).scene
@@ -145,14 +153,17 @@ def explain_verb(object_name: str, folder: Path | None, **flags: Any) -> None:
 
 
 @command.command("interruption", short_help="What an EC2 event would do to the cluster.")
-@click.argument("event_file", metavar="EVENT.json", type=click.Path(path_type=Path))
+@click.argument("event_file", metavar="EVENT.json|-", type=click.Path(path_type=Path))
 @click.option("--snapshot", "folder", type=click.Path(path_type=Path), help="Snapshot folder; the live cluster when left out.")
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @_setting_flags
 @_live_flags
 @_look_flags
 def interruption_verb(event_file: Path, folder: Path | None, output: str, **flags: Any) -> None:
-    """What an event of EC2, Auto Scaling or AWS Health would do if it came now: mark, capacity, pods. Nothing is changed."""
+    """What an event of EC2, Auto Scaling or AWS Health would do if it came now: mark, capacity, pods. Nothing is changed.
+
+    With - for the file the event is read from standard input.
+    """
     with _busy():
         source = _source(folder, flags)
         found = interruption.effects(event_file, plan.decision(source), source.memory)

@@ -34,6 +34,15 @@ def event(folder: Path, kind: str = WARNING, **detail: Any) -> str:
     return str(file)
 
 
+def test_a_dash_reads_the_event_from_standard_input(terminal: Terminal, tutorial_snapshot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = event(tutorial_snapshot, **{"instance-id": instance_of(tutorial_snapshot, 2), "instance-action": "terminate"})
+    by_name = terminal.type("interruption", file, "--snapshot", str(tutorial_snapshot))
+    with Path(file).open() as piped:
+        monkeypatch.setattr("sys.stdin", piped)
+        assert terminal.type("interruption", "-", "--snapshot", str(tutorial_snapshot)) == by_name
+    assert by_name[0] == 0
+
+
 def test_a_warning_about_a_managed_spot_node(terminal: Terminal, tutorial_snapshot: Path) -> None:
     instance = instance_of(tutorial_snapshot, 2)
     file = event(tutorial_snapshot, **{"instance-id": instance, "instance-action": "terminate"})
