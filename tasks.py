@@ -223,17 +223,25 @@ def bundle(arguments: "list[str]") -> int:
 
 
 TASKS = {task.__name__: task for task in (demo, test, check, lock, bundle)}
+WITHOUT_ARGUMENTS = (check, lock)
+HELP = ("-h", "--help", "help")
 
 
 def main(arguments: "list[str]") -> int:
     """Run the task named first."""
     if not arguments or arguments[0] not in TASKS:
         print(__doc__.split("\n\nStandard", maxsplit=1)[0])
-        return 0 if arguments and arguments[0] in ("-h", "--help", "help") else 2
+        return 0 if arguments and arguments[0] in HELP else 2
     if os.name != "posix":
         raise TaskError("these tasks need Linux or macOS; on Windows run them inside WSL")
+    task, words = TASKS[arguments[0]], arguments[1:]
+    if task in WITHOUT_ARGUMENTS and words:
+        if words[0] in HELP:
+            print(task.__doc__)
+            return 0
+        raise TaskError(f"{task.__name__} takes no arguments: {' '.join(words)}")
     require_python()
-    return TASKS[arguments[0]](arguments[1:])
+    return task(words)
 
 
 if __name__ == "__main__":

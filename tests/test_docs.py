@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import msgspec
 import pytest
@@ -175,3 +176,12 @@ def test_the_ten_minute_tour_exists() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_no_placeholder_is_left_in_a_page(page: Path) -> None:
     assert re.findall(r"@[A-Z]+@|\bTBD\b", page.read_text()) == []
+
+
+@pytest.mark.parametrize("task", [task.__name__ for task in tasks.WITHOUT_ARGUMENTS])
+def test_a_task_without_arguments_says_so_and_does_nothing(task: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with mock.patch.object(tasks, "run", side_effect=AssertionError):
+        assert tasks.main([task, "--help"]) == 0
+        with pytest.raises(tasks.TaskError, match=f"{task} takes no arguments: --quick"):
+            tasks.main([task, "--quick"])
+    assert capsys.readouterr().out

@@ -77,6 +77,30 @@ def test_a_story_in_which_no_capacity_is_to_be_had_says_so(terminal: Terminal, t
     assert "✗ 12 of 20 running" in out
 
 
+@pytest.mark.parametrize("speed", ["1e-9", "nan", "inf", "-1"])
+def test_a_speed_at_which_nobody_could_watch_is_refused(terminal: Terminal, speed: str) -> None:
+    code, out, err = terminal.type("demo", "--speed", speed)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "is neither 0 nor 0.01 to" in err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
+def test_output_that_cannot_be_written_is_one_line() -> None:
+    command = [sys.executable, "-m", "lambda_autoscaler.cli", "demo"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "lambda-autoscaler: standard output: No space left on device\n")
+
+
+def test_an_interrupt_while_modules_load_is_no_traceback() -> None:
+    start = "import builtins, sys\nfrom lambda_autoscaler.cli import __main__\nreal = builtins.__import__\n"
+    stop = "def stop(name, *rest):\n    if name == 'click': raise KeyboardInterrupt\n    return real(name, *rest)\n"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{start}{stop}builtins.__import__ = stop\n__main__.main()"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def test_without_the_extra_the_command_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     from lambda_autoscaler.cli import __main__
 
