@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 import tasks
 from tests.cluster.pulumi_mocks import preview
-from tests.documents import PAGES, ROOT, anchors, blocks, codes, commands, links, named, same_as_written
+from tests.documents import PAGES, ROOT, anchors, blocks, codes, commands, headings, links, named, same_as_written
 
 README = ROOT / "README.md"
 STARTED = ROOT / "docs" / "getting-started.md"
@@ -31,15 +32,19 @@ ELSEWHERE = {
     "lambda-autoscaler interruption event.json --snapshot tutorial": (
         "tests/cli/test_interruption.py::test_a_warning_about_a_managed_spot_node"
     ),
+    "lambda-autoscaler catalogue types.csv --region us-east-1": (
+        "tests/cli/test_types.py::test_a_catalogue_of_today_is_written_with_how_to_use_it"
+    ),
+    "lambda-autoscaler demo --scenario story.yaml": "tests/cli/test_demo.py::test_the_scenario_of_its_page_plays",
 }
 # Programs that need an AWS account or a cluster, and which no test of a clone can run.
-OF_OTHERS = ("pulumi ", "kubectl ", "aws ", "export ")
+OF_OTHERS = ("pulumi ", "kubectl ", "aws ", "export ", "uv ")
 
 
 def typed(words: str, folder: Path) -> str:
     """Standard output of a lambda-autoscaler command that ended well."""
     environment = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1", "PYTHONPATH": str(ROOT), "KUBECONFIG": str(folder / "none")}
-    command = [sys.executable, "-m", "lambda_autoscaler.cli", *words.split()[1:]]
+    command = [sys.executable, "-m", "lambda_autoscaler.cli", *shlex.split(words)[1:]]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return "\n".join(line.rstrip() for line in done.stdout.splitlines())
@@ -79,6 +84,11 @@ def test_tasks_modules_and_files_named_in_the_text_exist(page: Path) -> None:
     assert [module for module in re.findall(r"-m (tests[\w.]+)", text) if importlib.util.find_spec(module) is None] == []
     paths = [code for code in codes(text) if re.fullmatch(r"(docs|tests|stacks|components|lambda_autoscaler)/[\w./-]+", code)]
     assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_a_page_has_one_title(page: Path) -> None:
+    assert len(headings(page, 1)) == 1
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)

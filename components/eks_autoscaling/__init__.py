@@ -42,7 +42,8 @@ else:
     def __getattr__(name: str) -> object:
         """Say what a component lacks, instead of that there is none."""
         if name in __all__:
-            raise ModuleNotFoundError(f"eks_autoscaling.{name} needs Pulumi, which is not installed: pip install eks-autoscaling")
+            remedy = "install eks-autoscaling with its dependencies"
+            raise ModuleNotFoundError(f"eks_autoscaling.{name} needs Pulumi, which is not installed: {remedy}")
         raise AttributeError(f"module 'eks_autoscaling' has no attribute {name!r}")
 
 

@@ -6,8 +6,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from lambda_autoscaler.sim.scenario import tutorial
+from lambda_autoscaler.sim import specification
+from lambda_autoscaler.sim.scenario import Scaling, Scenario, tutorial
 from tests.cli.screens import Terminal, same_as_recorded
+from tests.documents import ROOT, blocks, codes
+
+PAGE = ROOT / "docs" / "scenarios.md"
 
 
 def test_the_demo_shows_2_to_7_and_20_of_20_running(terminal: Terminal, tmp_path: Path) -> None:
@@ -49,6 +53,23 @@ def test_the_demo_plays_another_story_from_a_file(terminal: Terminal, tmp_path: 
     assert code == 0
     assert "2->3" in out
     assert "9 of 9 running" in out
+
+
+def test_the_scenario_of_its_page_plays(terminal: Terminal, tmp_path: Path) -> None:
+    (story,) = blocks(PAGE, "yaml")
+    (tmp_path / "story.yaml").write_text(story)
+    code, out, _ = terminal.type("demo", "--scenario", str(tmp_path / "story.yaml"))
+    assert code == 0
+    assert "3 of 3 running" in out
+
+
+def test_the_page_about_scenarios_names_every_field() -> None:
+    specifications = [
+        value for value in vars(specification).values() if isinstance(value, type) and issubclass(value, specification.Frozen)
+    ]
+    structs = [Scenario, Scaling, *specifications]
+    fields = {field.encode_name for struct in structs for field in msgspec.structs.fields(struct)}
+    assert fields - set(codes(PAGE.read_text())) == set()
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def test_without_pulumi_there_is_the_catalogue_and_a_component_says_what_it_need
     tries = "try: eks_autoscaling.Cluster\nexcept ModuleNotFoundError as fault: print(fault)\nprint(hasattr(eks_autoscaling, 'Clutser'))"
     command = [sys.executable, "-c", WITHOUT_PULUMI + program + tries]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    needs = "eks_autoscaling.Cluster needs Pulumi, which is not installed: pip install eks-autoscaling"
+    needs = "eks_autoscaling.Cluster needs Pulumi, which is not installed: install eks-autoscaling with its dependencies"
     assert done.stdout.splitlines() == ["True", needs, "False"]
 
 
