@@ -48,6 +48,7 @@ def test_a_self_managed_spot_node_is_emptied_within_its_budget_and_replaced_once
     assert (spot.desired("own"), len(spot.instances("own"))) == (1, 1)
     assert spot.instances("own") != [instance]
     assert [one.what for one in spot.requests(OURS) if one.name == node][-1] == "delete nodes"
+    print(spot.times(instance, node))
 
 
 def test_events_and_metrics_tell_of_it(spot: Interrupted) -> None:
