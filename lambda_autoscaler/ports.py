@@ -12,6 +12,8 @@ Errors::
     ├── Throttled          429: asked to come back later (``retry_after`` seconds)
     ├── NotFound           404: names the object
     ├── Refused            any other refusal of the API
+    │   ├── Busy           another change is under way: nothing has happened, ask again
+    │   └── Unavailable    5xx: the API failed, whatever it was asked: ask again; whether anything happened is not known
     └── BadInput           an event, option, snapshot or record that cannot be used: says what to fix
 """
 
@@ -54,6 +56,14 @@ class NotFound(AutoscalerError):
 
 class Refused(AutoscalerError):
     """The API refused the request for another reason."""
+
+
+class Busy(Refused):
+    """The API is at another change of the same thing. Nothing has happened, and the same request may succeed in a moment."""
+
+
+class Unavailable(Refused):
+    """The API failed (5xx). The same request may succeed in a moment; whether this one took effect is not known."""
 
 
 class BadInput(AutoscalerError):

@@ -1,4 +1,4 @@
-"""The border where botocore's errors become ours: what was denied, and which endpoint did not answer."""
+"""The border where botocore's errors become ours: what was denied, what may be asked again, and which endpoint did not answer."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from typing import Final
 
 import botocore.exceptions as boto
 
-from lambda_autoscaler.ports import AutoscalerError, BadInput, Denied, NotFound, Refused, Throttled, Unreachable
+from lambda_autoscaler.ports import AutoscalerError, BadInput, Busy, Denied, NotFound, Refused, Throttled, Unavailable, Unreachable
 
 _DENIED: Final = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthFailure"}
 _UNKNOWN_CALLER: Final = {
@@ -17,6 +17,19 @@ _UNKNOWN_CALLER: Final = {
     "SignatureDoesNotMatch",
 }
 _THROTTLED: Final = {"Throttling", "ThrottlingException", "RequestLimitExceeded", "RequestThrottled", "TooManyRequestsException"}
+# Auto Scaling, about a group that it changes already (API reference, errors of TerminateInstanceInAutoScalingGroup).
+_BUSY: Final = {"ResourceContention", "ScalingActivityInProgress"}
+_FAILED: Final = {
+    "InternalError",
+    "InternalFailure",
+    "InternalServerError",
+    "InternalServiceError",
+    "ServerException",
+    "ServiceException",
+    "ServiceUnavailable",
+    "ServiceUnavailableException",
+    "Unavailable",
+}
 _MISSING: Final = {
     "ResourceNotFoundException",
     "InvalidLaunchTemplateId.NotFound",
@@ -83,6 +96,10 @@ def _refusal(action: str, fault: boto.ClientError) -> AutoscalerError:
         return Denied(f"{action}: AWS does not accept the credentials ({code}): {message}")
     if code in _THROTTLED:
         return Throttled(f"{action}: {message} ({code})")
+    if code in _BUSY:
+        return Busy(f"{action}: {message} ({code})")
+    if code in _FAILED or fault.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
+        return Unavailable(f"{action}: {message} ({code})")
     if code in _MISSING or (code == "ValidationError" and "not found" in message.lower()):
         return NotFound(f"{action}: {message}")
     return Refused(f"{action}: {message} ({code})")

@@ -13,7 +13,7 @@ import msgspec
 import urllib3
 from urllib3.util import Retry, Timeout
 
-from lambda_autoscaler.ports import AutoscalerError, Conflict, Denied, NotFound, Refused, Throttled, Unreachable
+from lambda_autoscaler.ports import AutoscalerError, Conflict, Denied, NotFound, Refused, Throttled, Unavailable, Unreachable
 
 USER_AGENT: Final = "eks-autoscaling"
 MERGE_PATCH: Final = "application/merge-patch+json"
@@ -72,7 +72,7 @@ class KubeHttp:
     def request(self, method: str, path: str, query: Mapping[str, str] | None = None, body: bytes | None = None, kind: str = JSON) -> bytes:
         """Body of the answer to one request; ``kind`` is the content type of ``body``.
 
-        Raises Unreachable, Denied, NotFound, Conflict, Gone, Throttled or Refused.
+        Raises Unreachable, Denied, NotFound, Conflict, Gone, Throttled, Unavailable or Refused.
         """
         answer = self._send(method, path, query, body, kind, renew=False)
         if answer.status == 401 and self._connection.token(False):
@@ -127,6 +127,9 @@ class KubeHttp:
                 return Gone(what, status.metadata.token)
             case 429:
                 return Throttled(what, _retry_after(answer.headers.get("Retry-After")))
+            case failed if failed >= 500:
+                # Two PodDisruptionBudgets of one pod make its eviction a 500 too: Unavailable counts as that pod's refusal as well.
+                return Unavailable(what)
             case _:
                 return Refused(what)
 

@@ -7,7 +7,7 @@ from typing import Any
 import boto3
 import msgspec
 import pytest
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import ANY, Stubber
 from moto import mock_aws
 
@@ -16,7 +16,7 @@ from lambda_autoscaler.core import amazon
 from lambda_autoscaler.core.options import GroupSpec, Options, TagFilter
 from lambda_autoscaler.edge.aws import AwsClient
 from lambda_autoscaler.edge.aws_errors import at_the_border
-from lambda_autoscaler.ports import AutoscalerError, BadInput, Denied, NotFound, Refused, Throttled, Unreachable
+from lambda_autoscaler.ports import AutoscalerError, BadInput, Busy, Denied, NotFound, Refused, Throttled, Unavailable, Unreachable
 
 pytestmark = pytest.mark.aws
 
@@ -198,6 +198,8 @@ def test_spot_prices_of_the_moment_are_asked_for_and_kept_for_ten_minutes() -> N
         ("ValidationError", "AutoScalingGroup name not found - null", NotFound, "not found"),
         ("ValidationError", "New SetDesiredCapacity value 9 is above max value 5", Refused, "above max"),
         ("ScalingActivityInProgress", "busy", Refused, "ScalingActivityInProgress"),
+        ("ResourceContention", "You already have a pending update to this Auto Scaling resource", Busy, "pending update"),
+        ("InternalFailure", "try again", Unavailable, "InternalFailure"),
     ],
 )
 def test_each_refusal_is_named(code: str, message: str, error: type[AutoscalerError], words: str) -> None:
@@ -206,6 +208,38 @@ def test_each_refusal_is_named(code: str, message: str, error: type[AutoscalerEr
         stub.add_client_error("set_desired_capacity", code, message)
         with pytest.raises(error, match=words):
             client.set_desired_capacity("ours", 2)
+
+
+@pytest.mark.parametrize("code", ["ResourceContention", "ScalingActivityInProgress"])
+def test_a_group_that_is_being_changed_already_is_busy(code: str) -> None:
+    with pytest.raises(Busy, match=code):
+        refused(code)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        *("InternalFailure", "InternalError", "InternalServerError", "InternalServiceError"),
+        *("ServiceUnavailable", "ServiceUnavailableException", "Unavailable", "ServerException", "ServiceException"),
+    ],
+)
+def test_a_service_that_fails_is_told_from_one_that_refuses(code: str) -> None:
+    with pytest.raises(Unavailable, match=code):
+        refused(code)
+
+
+def test_a_failure_without_a_known_code_is_known_by_its_status() -> None:
+    with pytest.raises(Unavailable):
+        refused("SomethingNew", 502)
+    with pytest.raises(Throttled):
+        refused("RequestLimitExceeded", 503)
+
+
+def refused(code: str, status: int = 400) -> None:
+    """A call that AWS answers with an error."""
+    answer: Any = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    with at_the_border("autoscaling", "TerminateInstanceInAutoScalingGroup", ""):
+        raise ClientError(answer, "TerminateInstanceInAutoScalingGroup")
 
 
 def test_an_endpoint_that_does_not_answer_is_named() -> None:

@@ -11,7 +11,7 @@ from pytest_httpserver import HTTPServer
 from lambda_autoscaler.core.plan import Notice
 from lambda_autoscaler.edge.kube import KubeClient
 from lambda_autoscaler.edge.kube_http import Connection, KubeHttp, trusting
-from lambda_autoscaler.ports import AutoscalerError, BadInput, Conflict, Denied, NotFound, Refused, Throttled, Unreachable
+from lambda_autoscaler.ports import AutoscalerError, BadInput, Conflict, Denied, NotFound, Refused, Throttled, Unavailable, Unreachable
 from tests.cluster.certificates import issue_certificates
 from tests.edge.object_store import ObjectStore
 
@@ -89,8 +89,11 @@ def test_a_kind_that_is_not_read_is_bad_input(httpserver: HTTPServer) -> None:
         (403, Denied, 'cannot list resource "nodes".*ClusterRole'),
         (404, NotFound, "nodes"),
         (409, Conflict, "nodes"),
-        (500, Refused, "HTTP 500"),
-        (503, Refused, "HTTP 503"),
+        (422, Refused, "HTTP 422"),
+        (500, Unavailable, "HTTP 500"),
+        (502, Unavailable, "HTTP 502"),
+        (503, Unavailable, "HTTP 503"),
+        (504, Unavailable, "HTTP 504"),
     ],
 )
 def test_each_refusal_is_named(httpserver: HTTPServer, status: int, error: type[AutoscalerError], words: str) -> None:
@@ -162,6 +165,14 @@ def test_an_eviction_names_the_very_pod(httpserver: HTTPServer) -> None:
     client(httpserver).evict("default", "web-1", "uid-7", 30)
     sent = json.loads(httpserver.log[0][0].data)
     assert sent["deleteOptions"] == {"gracePeriodSeconds": 30, "preconditions": {"uid": "uid-7"}}
+
+
+def test_an_eviction_that_two_budgets_forbid_is_a_refusal_of_that_pod(httpserver: HTTPServer) -> None:
+    message = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
+    path = "/api/v1/namespaces/default/pods/web-1/eviction"
+    httpserver.expect_request(path, method="POST").respond_with_json({"kind": "Status", "message": message}, status=500)
+    with pytest.raises(Refused, match="more than one PodDisruptionBudget"):
+        client(httpserver).evict("default", "web-1", "uid-7", 30)
 
 
 def test_an_event_says_what_happened_to_which_object() -> None:
