@@ -29,7 +29,7 @@ from lambda_autoscaler.edge.memory import ConfigMapMemory
 from lambda_autoscaler.edge.messages import QueueMessages
 from lambda_autoscaler.edge.telemetry import DEFAULT_NAMESPACE, PowertoolsTelemetry
 from lambda_autoscaler.interrupting import Interrupter, InterruptionEdges
-from lambda_autoscaler.ports import AutoscalerError, BadInput, Conflict, Throttled, Unreachable
+from lambda_autoscaler.ports import AutoscalerError, BadInput, Busy, Conflict, Throttled, Unavailable, Unreachable
 from lambda_autoscaler.repeating import repeated
 from lambda_autoscaler.settings import environment_flags, from_environment, notes_on
 
@@ -131,7 +131,7 @@ def _take(interrupter: Interrupter, body: str, context: Any) -> None:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             interrupter.take(body)
-        except (Unreachable, Throttled, Conflict) as fault:
+        except (Unreachable, Throttled, Unavailable, Busy, Conflict) as fault:
             if attempt < ATTEMPTS and _has_time(context):
                 time.sleep(1.0)
                 continue

@@ -6,6 +6,7 @@ The reminder of the next step is sent before a node is marked: an invocation tha
 for a node without a mark ends by itself. Desired capacity is left to the scan, which is woken; an instance is only handed back by name.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -45,6 +46,7 @@ from lambda_autoscaler.ports import (
     AutoscalerError,
     Aws,
     BadInput,
+    Busy,
     Conflict,
     Denied,
     InterruptionTelemetry,
@@ -53,6 +55,7 @@ from lambda_autoscaler.ports import (
     NotFound,
     Refused,
     Throttled,
+    Unavailable,
     Unreachable,
 )
 from lambda_autoscaler.questions import ReservationInstances
@@ -64,6 +67,8 @@ RETRY_SECONDS: Final = 3
 DIRECTORY_SECONDS: Final = 5.0
 WARNING_SECONDS: Final = 2.0
 HEARTBEAT_SECONDS: Final = 30.0
+# How Auto Scaling refuses to make a group smaller: "Currently, desiredSize equals minSize (1)."
+AT_MINIMUM: Final = re.compile(r"min(imum)? ?size", re.IGNORECASE)
 
 
 class InterruptionEdges(msgspec.Struct, frozen=True):
@@ -208,10 +213,15 @@ class Interrupter:
     # --- steps of a drain ---
 
     def _go_on_or_again(self, reminder: Reminder) -> None:
-        """A step that fails for a passing reason comes again at once: the queue would bring it only when half the time is over."""
+        """A step that fails comes again at once: the queue would bring it only when half the time is over, and three times at most.
+
+        Whatever the reason, it may pass before the instance goes; only a message that cannot be used never gets better.
+        """
         try:
             self._go_on(reminder)
-        except (Unreachable, Throttled, Conflict) as fault:
+        except BadInput:
+            raise
+        except AutoscalerError as fault:
             self._edges.telemetry.warn(f"node {reminder.node}: a step is repeated: {fault}")
             self._edges.messages.again(reminder, RETRY_SECONDS)
 
@@ -310,12 +320,17 @@ class Interrupter:
         log.ended(node, record, step, self._edges.clock())
 
     def _terminate(self, instance: str, *, decrement: bool) -> None:
+        """Raises Throttled when nothing has happened and it may be asked again, Unreachable when that is not known."""
         try:
             self._edges.aws.terminate(instance, decrement=decrement)
         except NotFound:
             return
-        except Refused:
-            if not decrement:
+        except Busy as fault:
+            raise Throttled(str(fault)) from fault
+        except Unavailable as fault:
+            raise Unreachable(str(fault)) from fault
+        except Refused as fault:
+            if not (decrement and AT_MINIMUM.search(str(fault))):
                 raise
             self._terminate(instance, decrement=False)
 

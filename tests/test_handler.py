@@ -234,11 +234,18 @@ def test_a_batch_about_nothing_of_ours_writes_nothing(apis: Apis) -> None:
     assert (apis.patched, apis.sent, apis.woken) == ([], [], [])
 
 
-@pytest.mark.parametrize("status", [409, 429])
+@pytest.mark.parametrize("status", [409, 429, 500, 502, 503, 504])
 def test_a_message_is_tried_again_at_once_when_its_node_changed_or_the_api_was_busy(apis: Apis, status: int) -> None:
     apis.refusals["PATCH"] = [status, status]
     assert failed(handler.interruption(batch(WARNING), Context())) == []
     assert apis.marks() == {"n1": "SpotInterruption"}
+
+
+def test_a_step_that_meets_a_failing_api_server_is_repeated_in_seconds_not_by_the_queue(apis: Apis) -> None:
+    assert failed(handler.interruption(batch(WARNING), Context())) == []
+    apis.refusals["GET"] = [503]
+    assert failed(handler.interruption(batch(apis.sent[0]["MessageBody"]), Context())) == []
+    assert [item["DelaySeconds"] for item in apis.sent] == [2, 3]
 
 
 def test_a_message_that_fails_three_times_is_left_to_the_queue(apis: Apis) -> None:

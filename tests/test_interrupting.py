@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lambda_autoscaler.core.interruption import EXCLUDE_FROM_LOAD_BALANCERS, INTERRUPTION, NODEGROUP_LABEL
-from lambda_autoscaler.ports import BadInput, Conflict, Denied, NotFound, Refused, Throttled, Unreachable
+from lambda_autoscaler.ports import BadInput, Busy, Conflict, Denied, NotFound, Refused, Throttled, Unavailable, Unreachable
 from tests.build import NOW
 from tests.ec2_events import (
     INSTANCE,
@@ -25,6 +25,7 @@ from tests.ec2_events import (
 )
 from tests.interrupted_cluster import InterruptedCluster
 
+AT_MINIMUM = "Currently, desiredSize equals minSize (1). Terminating instance without replacement will violate group's min size constraint."
 WRITES = ("patch", "evict", "delete pod", "delete node", "terminate", "terminate and shrink", "complete", "heartbeat")
 
 
@@ -414,9 +415,17 @@ def test_where_there_was_room_the_group_replaces_the_instance() -> None:
 
 def test_a_group_at_its_minimum_replaces_the_instance() -> None:
     found = draining(spot())
-    found.failing["terminate and shrink"] = [Refused("desired capacity below the minimum")]
+    found.failing["terminate and shrink"] = [Refused(AT_MINIMUM)]
     found.remind(2)
     assert found.done("terminate and shrink", "terminate") == [("terminate", INSTANCE)]
+
+
+def test_a_group_that_will_not_let_an_instance_go_is_not_asked_to_replace_it() -> None:
+    found = draining(spot())
+    found.failing["terminate and shrink"] = [Refused("ValidationError: the instance is in Standby")]
+    found.remind(2)
+    assert found.done("terminate and shrink", "terminate") == []
+    assert found.warnings == [f"instance {INSTANCE} of node n1 was not handed back: ValidationError: the instance is in Standby"]
 
 
 @pytest.mark.parametrize("fault", [NotFound("gone"), Conflict("another uid")])
@@ -428,7 +437,8 @@ def test_a_pod_that_is_gone_or_another_one_is_no_fault(fault: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "fault", [Throttled("its budget"), Refused("more than one PodDisruptionBudget (HTTP 500)"), Denied("its namespace is being terminated")]
+    "fault",
+    [Throttled("its budget"), Unavailable("more than one PodDisruptionBudget (HTTP 500)"), Denied("its namespace is being terminated")],
 )
 def test_a_pod_that_may_not_be_evicted_now_holds_up_no_other_and_is_tried_again(fault: Any) -> None:
     found = draining(spot(), "web-0", "web-1")
@@ -460,14 +470,38 @@ def test_where_no_machine_ends_a_budget_is_kept(message: Any) -> None:
     assert found.done("delete pod", "terminate", "terminate and shrink", "complete") == []
 
 
-@pytest.mark.parametrize("fault", [Unreachable("no answer"), Throttled("later"), Conflict("changed")])
-def test_a_step_that_fails_for_a_passing_reason_comes_again_in_three_seconds(fault: Any) -> None:
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *(Unreachable("no answer"), Throttled("later"), Conflict("changed"), Unavailable("HTTP 503")),
+        *(Refused("no"), Denied("not yet"), NotFound("gone")),
+    ],
+)
+def test_a_step_that_fails_comes_again_in_three_seconds(fault: Any) -> None:
     found = draining(spot(), "web-0")
     found.failing["list"] = [fault]
     found.remind(2)
     assert [seconds for _, seconds in found.reminders] == [3]
     found.remind(3)
     assert found.done("evict") == [("evict", "web-0")]
+
+
+def test_a_series_of_steps_does_not_end_by_failing() -> None:
+    found = draining(lifecycle(), "web-0")
+    found.failing["list"] = [Unavailable("HTTP 503")] * 20
+    for _ in range(20):
+        found.remind(3)
+    assert (found.done(*WRITES), len(found.reminders)) == ([], 1)
+    found.remind(3)
+    assert found.done("evict") == [("evict", "web-0")]
+
+
+def test_a_step_that_cannot_be_used_is_left_to_the_queue() -> None:
+    found = draining(spot(), "web-0")
+    found.failing["list"] = [BadInput("the list cannot be read")]
+    with pytest.raises(BadInput):
+        found.remind(2)
+    assert found.reminders == []
 
 
 def test_events_that_cannot_be_recorded_begin_no_second_series_of_steps() -> None:
@@ -492,18 +526,20 @@ def test_two_invocations_at_once_hand_the_instance_back_once() -> None:
     assert (found.done("terminate and shrink"), [seconds for _, seconds in found.reminders]) == ([], [3])
 
 
-def test_a_lost_answer_to_handing_back_never_costs_capacity_twice() -> None:
+@pytest.mark.parametrize("fault", [Unreachable("the answer was lost"), Unavailable("InternalFailure")])
+def test_a_lost_answer_to_handing_back_never_costs_capacity_twice(fault: Any) -> None:
     found = draining(spot())
-    found.failing["terminate and shrink"] = [Unreachable("the answer was lost")]
+    found.failing["terminate and shrink"] = [fault]
     found.remind(2)
     while found.reminders:
         found.remind(found.reminders[0][1])
     assert found.done("terminate and shrink", "terminate") == [("terminate", INSTANCE)]
 
 
-def test_handing_back_that_was_throttled_is_tried_again_in_full() -> None:
+@pytest.mark.parametrize("fault", [Throttled("rate exceeded"), Busy("You already have a pending update (ResourceContention)")])
+def test_handing_back_that_was_put_off_is_tried_again_in_full(fault: Any) -> None:
     found = draining(spot())
-    found.failing["terminate and shrink"] = [Throttled("rate exceeded")]
+    found.failing["terminate and shrink"] = [fault]
     found.remind(2)
     found.remind(3)
     assert found.done("terminate and shrink", "terminate") == [("terminate and shrink", INSTANCE)]
@@ -567,10 +603,11 @@ def test_a_completion_that_fails_is_tried_again() -> None:
     found = draining(lifecycle())
     found.failing["complete"] = [Unreachable("no answer")]
     found.remind(2)
+    found.failing["complete"] = [Denied("not allowed")]
+    found.remind(3)
     assert (found.done("complete"), found.reminders[0][1]) == ([], 3)
-    found.failing["complete"] = [Refused("HTTP 500")]
-    with pytest.raises(Refused):
-        found.remind(3)
+    found.remind(3)
+    assert found.done("complete") == [("complete", f"workers/drain/{INSTANCE}")]
 
 
 @pytest.mark.parametrize("fault", [None, Throttled("later"), NotFound("no such action"), Denied("not allowed"), Unreachable("no answer")])
