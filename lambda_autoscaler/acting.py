@@ -20,8 +20,8 @@ from lambda_autoscaler.core.health import status_notice
 from lambda_autoscaler.core.memory import Memory
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.plan import Increase, Notice, Plan
+from lambda_autoscaler.group_descriptions import read_groups
 from lambda_autoscaler.ports import AutoscalerError, Aws, Refused, Unreachable
-from lambda_autoscaler.reading import read_groups
 
 RESERVE_SECONDS: Final = 5.0
 CLOUD_PROVIDER_ERROR: Final = "cloudProviderError"

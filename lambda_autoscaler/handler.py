@@ -11,7 +11,7 @@ authority.
 import gc
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from lambda_autoscaler.app import Edges, ScanReport
 from lambda_autoscaler.app import scan as run_scan
 from lambda_autoscaler.core.events import Home
 from lambda_autoscaler.core.options import Options
-from lambda_autoscaler.edge.aws import AwsClient
+from lambda_autoscaler.edge.aws import AwsClient, client_config
 from lambda_autoscaler.edge.kube import KubeClient
 from lambda_autoscaler.edge.kube_auth import EksToken, eks_connection
 from lambda_autoscaler.edge.kube_http import KubeHttp
@@ -29,7 +29,8 @@ from lambda_autoscaler.edge.memory import ConfigMapMemory
 from lambda_autoscaler.edge.messages import QueueMessages
 from lambda_autoscaler.edge.telemetry import DEFAULT_NAMESPACE, PowertoolsTelemetry
 from lambda_autoscaler.interrupting import Interrupter, InterruptionEdges
-from lambda_autoscaler.ports import AutoscalerError, BadInput, Busy, Conflict, Throttled, Unavailable, Unreachable
+from lambda_autoscaler.offering import Offering
+from lambda_autoscaler.ports import AutoscalerError, BadInput, Unreachable
 from lambda_autoscaler.repeating import repeated
 from lambda_autoscaler.settings import environment_flags, from_environment, notes_on
 
@@ -38,13 +39,18 @@ DETAIL_TYPE: Final = "Scheduled Event"
 CLUSTER_NAME: Final = "AUTOSCALER_CLUSTER_NAME"
 QUEUE_URL: Final = "INTERRUPTION_QUEUE_URL"
 SCAN_FUNCTION: Final = "SCAN_FUNCTION"
-ATTEMPTS: Final = 3
-# Answers to events are small. A message is begun only with time for two of them left: one that is cut off has perhaps sent its reminder,
-# and would send another when it comes again.
+# Answers to events are small, and a request that is not answered is sent once more. A message is begun only with time left for that: one
+# that is cut off has perhaps sent its reminder, and would send another when it comes again.
 ANSWER_SECONDS: Final = 5.0
+ANSWER_ATTEMPTS: Final = 2
 MESSAGE_SECONDS: Final = 12.0
+DESCRIBE_SECONDS: Final = 12.0
+# The rest of an invocation: where there are several clusters, one that is silent costs the others the time of one request.
+SILENCE_SECONDS: Final = 20.0
 
 logger = Logger()
+# Interrupters of this container, by cluster.
+_kept: Final[dict[str, Interrupter]] = {}
 
 
 def scan(event: Any, context: Any) -> dict[str, object]:
@@ -59,7 +65,7 @@ def scan(event: Any, context: Any) -> dict[str, object]:
         holder = f"{context.function_name}:{context.function_version}/{context.aws_request_id}"
 
         def seconds_left() -> float:
-            return float(context.get_remaining_time_in_millis()) / 1000
+            return _seconds_left(context)
 
         def one_scan() -> ScanReport:
             now = time.time()  # noqa: TID251 - the entry point gives the scan its clock
@@ -85,11 +91,15 @@ def interruption(event: Any, context: Any) -> dict[str, Any]:
 
     logger.append_keys(function_request_id=context.aws_request_id)
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-    interrupters = _interrupters(_home(context.invoked_function_arn))
+    interrupters, absent = _interrupters(_home(context.invoked_function_arn), lambda: _seconds_left(context))
+    offering = Offering(interrupters, absent, lambda: _seconds_left(context), time.sleep, MESSAGE_SECONDS)
     answer = process_partial_response(
-        event=event, record_handler=lambda record: _offer(interrupters, record.body, context), processor=processor, context=context
+        event=event, record_handler=lambda record: _offer(offering, record.body), processor=processor, context=context
     )
-    for interrupter in interrupters:
+    for cluster, silence in offering.unreachable.items():
+        logger.error(f"cluster {cluster} did not answer and is described afresh next time: {silence}")
+        _kept.pop(cluster, None)
+    for interrupter in interrupters.values():
         try:
             interrupter.finish()
         except AutoscalerError as fault:
@@ -97,56 +107,37 @@ def interruption(event: Any, context: Any) -> dict[str, Any]:
     return dict(answer)
 
 
-def _interrupters(home: Home) -> list[Interrupter]:
-    """An interrupter for each cluster that the function serves. Raises what is wrong when there is none."""
-    found: list[Interrupter] = []
-    faults: list[AutoscalerError] = []
+def _interrupters(home: Home, seconds_left: Callable[[], float]) -> tuple[dict[str, Interrupter], dict[str, AutoscalerError]]:
+    """Interrupters of the clusters that can be served, by name, and why the others cannot. Raises what is wrong when there is none.
+
+    Those that have served longest come first, so that a cluster that was silent and is described afresh is asked last.
+    """
+    absent: dict[str, AutoscalerError] = {}
     for cluster in _clusters():
         try:
-            found.append(_interrupter(cluster, home))
+            if cluster not in _kept:
+                # After a failure, only if a message can be handled even when this one fails too.
+                if absent and seconds_left() < DESCRIBE_SECONDS + MESSAGE_SECONDS:
+                    raise Unreachable("no time is left to describe it")
+                _kept[cluster] = _interrupter(cluster, home)
         except AutoscalerError as fault:
             logger.error(f"cluster {cluster} is not served: {type(fault).__name__}: {fault}")  # noqa: TRY400 - one line
-            faults.append(fault)
-    if not found:
-        raise faults[0]
-    return found
+            absent[cluster] = fault
+    if not _kept:
+        raise next(iter(absent.values()))
+    return dict(_kept), absent
 
 
-def _offer(interrupters: Sequence[Interrupter], body: str, context: Any) -> None:
-    """Offer a message to every cluster of the function: an instance is a node of one of them at most. A fault of one hinders no other."""
-    faults: list[AutoscalerError] = []
-    for interrupter in interrupters:
-        try:
-            _take(interrupter, body, context)
-        except AutoscalerError as fault:
-            faults.append(fault)
-    if faults:
-        raise faults[0]
+def _offer(offering: Offering, body: str) -> None:
+    try:
+        offering.offer(body)
+    except AutoscalerError as fault:
+        logger.error(f"a message failed: {type(fault).__name__}: {fault}")  # noqa: TRY400 - one line
+        raise
 
 
-def _take(interrupter: Interrupter, body: str, context: Any) -> None:
-    """Handle a message, again after a moment when that may help: the queue would bring it back only after a minute."""
-    if not _has_time(context):
-        raise Unreachable("a message waits for the next invocation: this one has no time left for it")
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            interrupter.take(body)
-        except (Unreachable, Throttled, Unavailable, Busy, Conflict) as fault:
-            if attempt < ATTEMPTS and _has_time(context):
-                time.sleep(1.0)
-                continue
-            if isinstance(fault, Unreachable):
-                _interrupter.cache_clear()  # the cluster may have a new endpoint or certificate authority
-            logger.error(f"a message failed: {type(fault).__name__}: {fault}")  # noqa: TRY400 - one line
-            raise
-        except AutoscalerError as fault:
-            logger.error(f"a message failed: {type(fault).__name__}: {fault}")  # noqa: TRY400 - one line
-            raise
-        return
-
-
-def _has_time(context: Any) -> bool:
-    return float(context.get_remaining_time_in_millis()) / 1000 >= MESSAGE_SECONDS
+def _seconds_left(context: Any) -> float:
+    return float(context.get_remaining_time_in_millis()) / 1000
 
 
 def _home(function_arn: str) -> Home:
@@ -154,16 +145,15 @@ def _home(function_arn: str) -> Home:
     return Home(account, region)
 
 
-@cache
 def _interrupter(cluster: str, home: Home) -> Interrupter:
-    """The interrupter of a cluster in this container. Raises BadInput with all faults of the settings, or errors of eks:DescribeCluster."""
+    """The interrupter of a cluster. Raises BadInput with all faults of the settings, or errors of eks:DescribeCluster."""
     options = from_environment(_environment(cluster))
     for name in (QUEUE_URL, SCAN_FUNCTION):
         if not os.environ.get(name):
             raise BadInput(f"the variable {name} is not set: the interruption function needs it")
-    aws = AwsClient(options)
+    aws = AwsClient(options, config=client_config(ANSWER_SECONDS, ANSWER_ATTEMPTS))
     connection = eks_connection(aws.describe_cluster(), EksToken(aws.client("sts"), options.cluster_name))
-    http = KubeHttp(connection, ANSWER_SECONDS)
+    http = KubeHttp(connection, ANSWER_SECONDS, SILENCE_SECONDS if len(_clusters()) > 1 else 0.0)
     telemetry = PowertoolsTelemetry(logger, options, os.environ.get("POWERTOOLS_METRICS_NAMESPACE") or DEFAULT_NAMESPACE)
     messages = QueueMessages(aws.client, os.environ[QUEUE_URL], os.environ[SCAN_FUNCTION], home, cluster if len(_clusters()) > 1 else "")
     edges = InterruptionEdges(KubeClient(http), aws, messages, telemetry, time.time)  # noqa: TID251 - the entry point gives the clock

@@ -40,6 +40,7 @@ from lambda_autoscaler.core.interruption_steps import Act, NodeStep, next_step, 
 from lambda_autoscaler.core.model import Node
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.plan import Eviction, Notice
+from lambda_autoscaler.group_descriptions import read_groups
 from lambda_autoscaler.interruption_log import InterruptionLog
 from lambda_autoscaler.node_access import NodeAccess
 from lambda_autoscaler.ports import (
@@ -64,6 +65,9 @@ FIRST_STEP_SECONDS: Final = 2
 # A reminder may come before the mark that it is about is written.
 MARK_SECONDS: Final = 60.0
 RETRY_SECONDS: Final = 3
+# What still fails after that is no passing trouble.
+FAULT_LASTS_SECONDS: Final = 600.0
+LATE_RETRY_SECONDS: Final = 60
 DIRECTORY_SECONDS: Final = 5.0
 WARNING_SECONDS: Final = 2.0
 HEARTBEAT_SECONDS: Final = 30.0
@@ -115,15 +119,21 @@ class Interrupter:
         self._directory = NodeDirectory(edges.kube, edges.clock)
         self._nodes = NodeAccess(edges.kube, options)
         self._wakes = False
+        self._owns = True
 
-    def take(self, body: str | bytes) -> None:
-        """Handle one message. Raises BadInput for one that cannot be read, and the errors of the ports: the queue brings it again."""
+    def take(self, body: str | bytes) -> bool:
+        """Handle one message; False when another cluster may have to answer it, or a part of it, too.
+
+        Raises BadInput for one that cannot be read, and the errors of the ports: the queue brings it again.
+        """
         try:
             events = read_events(body, self._home, self._edges.clock())
         except EventError as fault:
             raise BadInput(f"a message of the interruption queue cannot be used: {fault}") from fault
+        self._owns = True
         for event in events:
             self._handle(event)
+        return self._owns
 
     def finish(self) -> None:
         """Wake the scan, once, if anything that was handled concerns it."""
@@ -139,9 +149,12 @@ class Interrupter:
                 self._handle_reservation(event)
             case LaunchFailed(group, message):
                 self._wakes = True
+                self._owns = False  # whose group it is a scan knows: every cluster's is woken
                 self._log("LaunchFailed").told(group=group, why=message or "a launch failed: a scan looks at the group at once")
             case Reminder() if event.cluster in ("", self._options.cluster_name):
                 self._go_on_or_again(event)
+            case Reminder():
+                self._owns = False
             case Nothing(why):
                 self._log("Nothing").ignored(why)
 
@@ -157,6 +170,7 @@ class Interrupter:
         name = self._directory.node_of(event.instance, DIRECTORY_SECONDS if event.kind is Kind.STATE_CHANGE else WARNING_SECONDS)
         node = self._nodes.read(name) if name is not None else None
         if node is None or not node.provider_id.endswith(f"/{event.instance}"):
+            self._owns = False
             self._without_node(event, log)
             return
         response = respond(event, node, self._options, self._edges.clock())
@@ -175,13 +189,14 @@ class Interrupter:
     def _without_node(self, event: InstanceEvent, log: InterruptionLog) -> None:
         """An instance that never became a node, or is none any more: what waits for it need not wait."""
         why = f"instance {event.instance} is no node of this cluster"
-        if event.hook is not None and event.hook.name != EKS_HOOK:
-            try:
-                self._edges.aws.complete_lifecycle(event.hook, event.instance)
-                why = f"{why}: its lifecycle action is completed"
-            except (Denied, Refused, NotFound):  # a group of another cluster, or an action that is over
-                pass
+        if event.hook is not None and event.hook.name != EKS_HOOK and self._is_ours(event.hook.group):
+            self._edges.aws.complete_lifecycle(event.hook, event.instance)
+            why = f"{why}: its lifecycle action is completed"
         log.ignored(why)
+
+    def _is_ours(self, group: str) -> bool:
+        """Whether an Auto Scaling group is one of this cluster: the function may serve others, and sees the events of the whole account."""
+        return any(found.auto_scaling_group_name == group for found in read_groups(self._edges.aws, []))
 
     def _mark(self, event: InstanceEvent, node: Node, response: Response, log: InterruptionLog) -> None:
         now = self._edges.clock()
@@ -217,13 +232,15 @@ class Interrupter:
 
         Whatever the reason, it may pass before the instance goes; only a message that cannot be used never gets better.
         """
+        self._owns = bool(reminder.cluster)
+        lasts = self._edges.clock() > reminder.series + FAULT_LASTS_SECONDS
         try:
             self._go_on(reminder)
         except BadInput:
             raise
         except AutoscalerError as fault:
             self._edges.telemetry.warn(f"node {reminder.node}: a step is repeated: {fault}")
-            self._edges.messages.again(reminder, RETRY_SECONDS)
+            self._edges.messages.again(reminder, LATE_RETRY_SECONDS if lasts else RETRY_SECONDS)
 
     def _go_on(self, reminder: Reminder) -> None:
         node = self._nodes.read(reminder.node)

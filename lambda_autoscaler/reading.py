@@ -18,6 +18,7 @@ from lambda_autoscaler.core.kubernetes import ConfigMap
 from lambda_autoscaler.core.observed import Observed, template_key
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.priorities import PRIORITY_CONFIG_MAP
+from lambda_autoscaler.group_descriptions import decoded, read_groups
 from lambda_autoscaler.on_demand import on_demand_prices
 from lambda_autoscaler.ports import AutoscalerError, Aws, BadInput, Denied, Kube, NotFound, Refused, Unreachable
 
@@ -36,14 +37,6 @@ OPTIONAL_KINDS: Final = (
     "csinodes",
 )
 _Value = TypeVar("_Value")
-
-
-class _RawGroups(msgspec.Struct, frozen=True, rename="pascal"):
-    auto_scaling_groups: list[msgspec.Raw]
-
-
-class _GroupName(msgspec.Struct, frozen=True, rename="pascal"):
-    auto_scaling_group_name: str = "(without a name)"
 
 
 def observe(kube: Kube, aws: Aws, options: Options) -> Observed:
@@ -79,28 +72,6 @@ def _no_groups(options: Options) -> str:
     return f"no Auto Scaling group {wanted}: tag the groups, or set node-group-auto-discovery or nodes to those that are meant"
 
 
-def read_groups(aws: Aws, faults: list[str]) -> list[amazon.AutoScalingGroup]:
-    """The Auto Scaling groups as they are now; one that cannot be understood is left out and named in ``faults``."""
-    found: dict[str, amazon.AutoScalingGroup] = {}
-    for page in aws.groups():
-        for raw in _decoded(page, _RawGroups, "answer of autoscaling:DescribeAutoScalingGroups").auto_scaling_groups:
-            try:
-                group = msgspec.json.decode(raw, type=amazon.AutoScalingGroup)
-            except msgspec.ValidationError as fault:
-                name = msgspec.json.decode(raw, type=_GroupName).auto_scaling_group_name
-                faults.append(f"Auto Scaling group {name} cannot be read and is left alone: {fault}")
-                continue
-            found.setdefault(group.auto_scaling_group_name, group)
-    return list(found.values())
-
-
-def _decoded(data: bytes, shape: type[_Value], what: str) -> _Value:
-    try:
-        return msgspec.json.decode(data, type=shape)
-    except msgspec.DecodeError as fault:
-        raise BadInput(f"the {what} cannot be read: {fault}") from fault
-
-
 def _objects(kube: Kube, plural: str, faults: list[str], unread: list[str]) -> list[Any]:
     found: list[Any] = []
     try:
@@ -125,7 +96,7 @@ def _config_maps(kube: Kube, options: Options, faults: list[str]) -> dict[str, M
         return {}
     try:
         found = kube.config_map(options.namespace, PRIORITY_CONFIG_MAP)
-        data = _decoded(found, ConfigMap, f"ConfigMap {PRIORITY_CONFIG_MAP}").data if found is not None else None
+        data = decoded(found, ConfigMap, f"ConfigMap {PRIORITY_CONFIG_MAP}").data if found is not None else None
     except (Denied, Refused, BadInput) as fault:
         faults.append(f"ConfigMap {options.namespace}/{PRIORITY_CONFIG_MAP} cannot be read: {fault}")
         return {}
@@ -169,26 +140,26 @@ class _Cloud:
 
     def _nodegroup(self, name: str) -> amazon.Nodegroup | None:
         answer = self._aws.describe(questions.Nodegroup(name))
-        return None if answer is None else _decoded(answer, amazon.NodegroupAnswer, "answer of eks:DescribeNodegroup").nodegroup
+        return None if answer is None else decoded(answer, amazon.NodegroupAnswer, "answer of eks:DescribeNodegroup").nodegroup
 
     def _launch_template(self, wanted: amazon.LaunchTemplateSpecification) -> amazon.LaunchTemplateVersion | None:
         name = wanted.launch_template_id or wanted.launch_template_name
         answer = self._aws.describe(questions.LaunchTemplate(name, wanted.version or "$Default"))
         if answer is None:
             return None
-        versions = _decoded(answer, amazon.LaunchTemplateVersions, "answer of ec2:DescribeLaunchTemplateVersions").launch_template_versions
+        versions = decoded(answer, amazon.LaunchTemplateVersions, "answer of ec2:DescribeLaunchTemplateVersions").launch_template_versions
         return versions[0] if versions else None
 
     def _launch_configuration(self, name: str) -> amazon.LaunchConfiguration | None:
         answer = self._aws.describe(questions.LaunchConfiguration(name))
         if answer is None:
             return None
-        found = _decoded(answer, amazon.LaunchConfigurations, "answer of autoscaling:DescribeLaunchConfigurations").launch_configurations
+        found = decoded(answer, amazon.LaunchConfigurations, "answer of autoscaling:DescribeLaunchConfigurations").launch_configurations
         return found[0] if found else None
 
     def _activities(self, group: str) -> list[amazon.Activity]:
         answer = self._aws.describe(questions.Activities(group)) or b"{}"
-        return _decoded(answer, amazon.Activities, "answer of autoscaling:DescribeScalingActivities").activities
+        return decoded(answer, amazon.Activities, "answer of autoscaling:DescribeScalingActivities").activities
 
     def _first_type(self, wanted: tuple[str, Attributes]) -> str | None:
         group, attributes = wanted
@@ -197,7 +168,7 @@ class _Cloud:
         if answer is None:
             return None
         what = "answer of ec2:GetInstanceTypesFromInstanceRequirements"
-        found = _decoded(answer, amazon.InstanceTypes, what).instance_types
+        found = decoded(answer, amazon.InstanceTypes, what).instance_types
         if not found:
             raise BadInput("no instance type of this region meets them")
         return found[0].instance_type
@@ -207,7 +178,7 @@ class _Cloud:
         types = {*self.instance_types, *(instance.instance_type for group in groups for instance in group.instances)} - {""}
         try:
             answer = self._aws.describe(questions.SpotPrices(tuple(sorted(types)))) if types else None
-            return _decoded(answer or b"{}", amazon.SpotPrices, "answer of ec2:DescribeSpotPriceHistory").spot_price_history
+            return decoded(answer or b"{}", amazon.SpotPrices, "answer of ec2:DescribeSpotPriceHistory").spot_price_history
         except AutoscalerError as fault:
             self._faults.append(f"spot prices cannot be read, a share of the on-demand price is taken: {fault}")
             return []
@@ -220,7 +191,7 @@ class _Cloud:
         names = sorted(named - {""})
         try:
             answer = self._aws.describe(questions.InstanceTypes(tuple(names))) if names else None
-            infos = _decoded(answer or b"{}", amazon.InstanceTypes, "answer of ec2:DescribeInstanceTypes").instance_types
+            infos = decoded(answer or b"{}", amazon.InstanceTypes, "answer of ec2:DescribeInstanceTypes").instance_types
         except AutoscalerError as fault:
             self._faults.append(f"instance types {', '.join(names)} cannot be read: {fault}")
             return {}

@@ -26,8 +26,8 @@ from lambda_autoscaler.core.observe import build_cluster
 from lambda_autoscaler.core.observed import Observed
 from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.plan import Drain, Eviction, Plan, Step
+from lambda_autoscaler.group_descriptions import read_groups
 from lambda_autoscaler.ports import AutoscalerError, Aws, Conflict, Kube, NotFound, Refused, Throttled, Unreachable
-from lambda_autoscaler.reading import read_groups
 from lambda_autoscaler.removal_log import RemovalLog
 from lambda_autoscaler.tainting import Clock, Tainter
 

@@ -5,18 +5,23 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+import urllib3
 from aws_lambda_powertools.utilities.batch.exceptions import UnexpectedBatchTypeError
 from werkzeug import Request, Response
 
 from lambda_autoscaler import handler
 from lambda_autoscaler.core.interruption import INTERRUPTION
+from lambda_autoscaler.edge.aws import AwsClient
+from lambda_autoscaler.edge.kube_http import KubeHttp
 from lambda_autoscaler.edge.messages import WAKE_EVENT
 from lambda_autoscaler.ports import BadInput, Denied, Unreachable
 from tests.core.wire import node
-from tests.ec2_events import HOME, INSTANCE, OTHER, rebalance, spot
+from tests.ec2_events import HOME, INSTANCE, OTHER, event, rebalance, spot
 
 SCHEDULED = {"source": "aws.scheduler", "detail-type": "Scheduled Event", "id": "1", "detail": {}}
 
@@ -47,10 +52,10 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     }.items():
         monkeypatch.setenv(name, value)
     handler._wired.cache_clear()
-    handler._interrupter.cache_clear()
+    handler._kept.clear()
     yield
     handler._wired.cache_clear()
-    handler._interrupter.cache_clear()
+    handler._kept.clear()
 
 
 @pytest.mark.parametrize(
@@ -117,11 +122,15 @@ def test_a_fleets_scan_describes_the_cluster_that_its_event_names(httpserver: An
 
 
 class Apis:
-    """EKS, SQS, Lambda and the API server of a cluster of two nodes, all behind one address. ``refusals`` are HTTP statuses by method."""
+    """EKS, SQS, Lambda and the API server of a cluster of two nodes, all behind one address.
+
+    ``refusals`` are HTTP statuses by method, ``endpoints`` addresses of clusters that have another one.
+    """
 
     def __init__(self, address: str) -> None:
         authority = base64.b64encode(b"").decode()
         self.cluster = {"name": "demo", "endpoint": address, "status": "ACTIVE", "certificateAuthority": {"data": authority}}
+        self.endpoints: dict[str, str] = {}
         self.refusals: dict[str, list[int]] = {}
         self.patched: list[tuple[str, dict[str, Any]]] = []
         self.sent: list[dict[str, Any]] = []
@@ -139,7 +148,8 @@ class Apis:
         path = request.path
         if path.startswith("/clusters/"):
             self.described += 1
-            return {"cluster": self.cluster}
+            name = path.rpartition("/")[2]
+            return {"cluster": {**self.cluster, "endpoint": self.endpoints.get(name, self.cluster["endpoint"])}}
         if path.endswith("/invocations"):
             self.woken.append(request.get_json(force=True))
             return {}
@@ -278,6 +288,111 @@ def test_an_unreachable_cluster_is_described_afresh_by_the_next_message(apis: Ap
     apis.cluster["endpoint"] = address
     assert failed(handler.interruption(batch(WARNING), Context())) == []
     assert (apis.described, apis.marks()) == (2, {"n1": "SpotInterruption"})
+
+
+# --- interruptions of several clusters ---
+
+
+@pytest.fixture
+def fleet(apis: Apis, monkeypatch: pytest.MonkeyPatch) -> Apis:
+    """Clusters demo and shop behind one API server."""
+    monkeypatch.setenv("AUTOSCALER_CLUSTER_NAME", "demo;shop")
+    return apis
+
+
+def reminder(cluster: str) -> dict[str, Any]:
+    """A step of the drain of node n1."""
+    detail = {"node": "n1", "instance": INSTANCE, "beat": 0, "cluster": cluster}
+    head = {"source": "eks-autoscaling", "detail-type": "Interruption Continues"}
+    return {**head, "account": HOME.account, "region": HOME.region, "detail": detail}
+
+
+@pytest.mark.parametrize("message", [WARNING, reminder("demo")])
+def test_a_message_of_a_cluster_that_cannot_be_described_comes_again_until_it_can(fleet: Apis, message: dict[str, Any]) -> None:
+    nodes, fleet.nodes = fleet.nodes, {}
+    fleet.refusals["/clusters/demo"] = [403]
+    assert failed(handler.interruption(batch(message), Context())) == ["message-0"]
+    fleet.nodes = nodes
+    assert failed(handler.interruption(batch(message), Context())) == []
+    assert fleet.described == 2
+
+
+@pytest.mark.parametrize("message", [WARNING, reminder("shop"), spot(account="123456789012")])
+def test_what_another_cluster_answers_needs_none_that_cannot_be_described(fleet: Apis, message: dict[str, Any]) -> None:
+    fleet.refusals["/clusters/demo"] = [403]
+    assert failed(handler.interruption(batch(message), Context())) == []
+
+
+def test_a_failed_launch_wakes_the_scan_of_every_cluster(fleet: Apis) -> None:
+    launch = event("EC2 Instance Launch Unsuccessful", {"AutoScalingGroupName": "workers"}, source="aws.autoscaling", time="")
+    assert failed(handler.interruption(batch(launch), Context())) == []
+    assert [item["detail"]["cluster"] for item in fleet.woken] == ["demo", "shop"]
+
+
+class Dwindling(Context):
+    """An invocation of thirty seconds; only waiting for the silent server ``SILENT`` takes time, ten seconds for each request."""
+
+    def __init__(self) -> None:
+        self.spent = 0.0
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int(1000 * (30.0 - self.spent))
+
+
+SILENT = "http://silent.example"
+
+
+@pytest.fixture
+def dwindling(fleet: Apis, monkeypatch: pytest.MonkeyPatch) -> Dwindling:
+    """The first of the two clusters is behind a server that takes requests and never answers."""
+    invocation = Dwindling()
+    answered = urllib3.PoolManager.request
+
+    def request(pool: urllib3.PoolManager, method: str, url: str, **rest: Any) -> Any:
+        if url.startswith(SILENT):
+            invocation.spent += 2 * handler.ANSWER_SECONDS
+            raise urllib3.exceptions.ReadTimeoutError(Mock(), url, "Read timed out.")
+        return answered(pool, method, url, **rest)
+
+    monkeypatch.setattr(urllib3.PoolManager, "request", request)
+    monkeypatch.setattr(handler, "KubeHttp", partial(KubeHttp, clock=lambda: invocation.spent))
+    fleet.endpoints["demo"] = SILENT
+    return invocation
+
+
+def test_a_silent_cluster_keeps_no_message_of_another_waiting(fleet: Apis, dwindling: Dwindling) -> None:
+    messages = batch(reminder("demo"), WARNING, reminder("demo"), rebalance(OTHER, time=""), *[reminder("demo")] * 4, reminder("shop"))
+    assert failed(handler.interruption(messages, dwindling)) == []
+    assert fleet.marks() == {"n1": "SpotInterruption", "n2": "RebalanceRecommendation"}
+    assert ([item["DelaySeconds"] for item in fleet.sent].count(3), dwindling.spent) == (6, 10.0)
+
+
+def test_a_warning_that_may_be_for_a_silent_cluster_comes_again_and_that_cluster_is_asked_last(fleet: Apis, dwindling: Dwindling) -> None:
+    strange = spot("i-00000000000000000", time="")
+    assert failed(handler.interruption(batch(strange, WARNING, strange), dwindling)) == ["message-0", "message-2"]
+    assert (list(handler._kept), fleet.marks(), dwindling.spent) == (["shop"], {"n1": "SpotInterruption"}, 10.0)
+    assert failed(handler.interruption(batch(rebalance(OTHER, time="")), dwindling)) == []
+    assert (list(handler._kept), fleet.marks()["n2"], dwindling.spent) == (["shop", "demo"], "RebalanceRecommendation", 10.0)
+
+
+def test_after_a_failure_no_cluster_is_described_at_the_cost_of_messages(fleet: Apis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTOSCALER_CLUSTER_NAME", "shop;demo;other")
+    assert failed(handler.interruption(batch(reminder("shop")), Context())) == []
+    for cluster in ("demo", "other"):
+        del handler._kept[cluster]
+    fleet.refusals["/clusters/demo"] = [403]
+    fleet.described = 0
+    assert failed(handler.interruption(batch(reminder("shop")), Context(20.0))) == []
+    assert (fleet.described, list(handler._kept)) == (0, ["shop"])
+
+
+def test_what_the_function_asks_of_aws_is_answered_or_given_up_within_the_time_that_a_message_has(apis: Apis) -> None:
+    assert handler.interruption(batch(WARNING), Context())
+    aws = handler._kept["demo"]._edges.aws
+    assert isinstance(aws, AwsClient)
+    config = aws.client("autoscaling").meta.config
+    longest = config.retries["total_max_attempts"] * max(config.read_timeout, config.connect_timeout)
+    assert longest < handler.MESSAGE_SECONDS
 
 
 @pytest.mark.parametrize("name", ["INTERRUPTION_QUEUE_URL", "SCAN_FUNCTION"])

@@ -181,9 +181,9 @@ def test_the_lifecycle_action_of_an_instance_without_a_node_need_not_wait(origin
     message["detail"]["Origin"] = origin
     found.take(message)
     assert len(found.done("complete")) == 1
-    found.failing["complete"] = [Denied("it is a group of another cluster")]
+    found.groups_of_cluster = ()
     found.take(lifecycle(id="other"))
-    assert found.reminders == []
+    assert (len(found.done("complete")), found.reminders) == (1, [])
 
 
 def test_a_node_that_scale_down_was_removing_is_not_replaced() -> None:
@@ -344,6 +344,34 @@ def test_a_warning_after_the_drain_has_finished_begins_no_second_one() -> None:
     assert found.done(*WRITES, "again") == []
 
 
+# --- whose message it is ---
+
+
+def reminder_of(cluster: str) -> dict[str, Any]:
+    detail = {"node": "n1", "instance": INSTANCE, "beat": 0, "cluster": cluster}
+    return event("Interruption Continues", detail, source="eks-autoscaling")
+
+
+@pytest.mark.parametrize(
+    ("message", "owns"),
+    [
+        (spot(), True),
+        (spot(OTHER), False),
+        (health(INSTANCE, OTHER), False),
+        (capacity_block(NOW + 2400), True),
+        (spot(account="123456789012"), True),
+        (event("EC2 Instance Launch Unsuccessful", {"AutoScalingGroupName": "workers"}, source="aws.autoscaling"), False),
+        (reminder_of("prod"), True),
+        (reminder_of("other"), False),
+        (reminder_of(""), False),
+    ],
+)
+def test_a_message_is_ones_own_unless_another_cluster_may_have_to_answer_it(message: Any, owns: bool) -> None:
+    found = cluster("web-0", cluster_name="prod")
+    found.reservations[RESERVATION] = [INSTANCE]
+    assert found.interrupter.take(json.dumps(message)) is owns
+
+
 # --- faults while marking ---
 
 
@@ -484,6 +512,13 @@ def test_a_step_that_fails_comes_again_in_three_seconds(fault: Any) -> None:
     assert [seconds for _, seconds in found.reminders] == [3]
     found.remind(3)
     assert found.done("evict") == [("evict", "web-0")]
+
+
+def test_a_step_that_has_failed_for_ten_minutes_comes_again_once_a_minute() -> None:
+    found = draining(lifecycle(), "web-0")
+    found.failing["list"] = [Denied("forbidden")]
+    found.remind(601)
+    assert [seconds for _, seconds in found.reminders] == [60]
 
 
 def test_a_series_of_steps_does_not_end_by_failing() -> None:

@@ -136,7 +136,7 @@ def interruption(cluster_arn: str, log_group_arn: str, queue_arn: str, scan_func
     """
     return document(
         allow("ReadTheCluster", ["eks:DescribeCluster"], [cluster_arn]),
-        allow("ReadInstances", ["ec2:DescribeInstances"], ["*"]),
+        allow("ReadGroupsAndInstances", ["autoscaling:DescribeAutoScalingGroups", "ec2:DescribeInstances"], ["*"]),
         allow("WorkOffTheQueue", _QUEUE_USE, [queue_arn]),
         allow("AskForAScan", ["lambda:InvokeFunction"], [scan_function_arn]),
         _on_discovered_groups("EndInstancesOfThisCluster", _INTERRUPTION_WRITES, ClusterArn(cluster_arn)),

@@ -30,9 +30,12 @@ SPOT_PRICE_SECONDS: Final = 600.0
 NAMES_PER_PAGE: Final = 100
 NO_ACTIVE_ACTION: Final = "No active Lifecycle Action"
 _TEMPLATE_ID: Final = re.compile(r"^lt-[0-9a-f]{8,17}$")
-_CONFIG: Final = Config(
-    retries={"mode": "standard", "max_attempts": 3}, connect_timeout=3, read_timeout=15, user_agent_extra="eks-autoscaling"
-)
+
+
+def client_config(answer_seconds: float = 15.0, attempts: int = 4) -> Config:
+    """Settings of a client: how long an answer may take, and how often a request is sent at most."""
+    retries: Any = {"mode": "standard", "total_max_attempts": attempts}
+    return Config(retries=retries, connect_timeout=3, read_timeout=answer_seconds, user_agent_extra="eks-autoscaling")
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -43,15 +46,20 @@ class _Kept(msgspec.Struct, frozen=True):
 
 
 class AwsClient:
-    """AWS as the autoscaler of one cluster needs it. ``make_client`` is a session's, to choose profile and region."""
+    """AWS as the autoscaler of one cluster needs it.
+
+    ``make_client`` is a session's, to choose profile and region; ``config`` is that of every client.
+    """
 
     def __init__(
         self,
         options: Options,
         make_client: Callable[..., Any] | None = None,
         clock: Callable[[], float] = time.time,  # noqa: TID251 - an edge
+        config: Config | None = None,
     ) -> None:
         self._options = options
+        self._config = config or client_config()
         self._make_client = make_client or _runtime_clients()
         self._clock = clock
         self._clients: dict[str, Any] = {}
@@ -62,7 +70,7 @@ class AwsClient:
         """The client of a service, made on first use. Raises BadInput without region or credentials."""
         if service not in self._clients:
             with at_the_border(service, "", ""):
-                self._clients[service] = self._make_client(service, config=_CONFIG)
+                self._clients[service] = self._make_client(service, config=self._config)
         return self._clients[service]
 
     def describe_cluster(self) -> bytes:

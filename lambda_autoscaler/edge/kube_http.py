@@ -6,6 +6,7 @@ asks to come back later leaves, the next one is a minute away (API Priority and 
 """
 
 import ssl
+import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -20,6 +21,8 @@ MERGE_PATCH: Final = "application/merge-patch+json"
 JSON: Final = "application/json"
 _CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 20.0
+# A refused or broken connection shows sooner.
+QUICK_SECONDS: Final = 1.0
 
 
 class Connection(msgspec.Struct, frozen=True):
@@ -54,10 +57,22 @@ class _Status(msgspec.Struct, frozen=True):
 
 
 class KubeHttp:
-    """Requests to one API server over kept-alive, gzip-compressed connections; ``read_seconds`` is how long an answer may take."""
+    """Requests to one API server over kept-alive, gzip-compressed connections; ``read_seconds`` is how long an answer may take.
 
-    def __init__(self, connection: Connection, read_seconds: float = READ_SECONDS) -> None:
+    A server that was waited for in vain is not asked again for ``silence_seconds``: until then every request is Unreachable at once.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        read_seconds: float = READ_SECONDS,
+        silence_seconds: float = 0.0,
+        clock: Callable[[], float] = time.time,  # noqa: TID251 - an edge
+    ) -> None:
         self._connection = connection
+        self._silence_seconds = silence_seconds
+        self._clock = clock
+        self._silent_until = 0.0
         self._server = connection.server.rstrip("/")
         retries = Retry(
             total=1, connect=1, read=1, status=0, redirect=0, other=0, allowed_methods={"GET"}, respect_retry_after_header=False
@@ -84,6 +99,9 @@ class KubeHttp:
     def _send(  # noqa: PLR0913 - the parts of an HTTP request
         self, method: str, path: str, query: Mapping[str, str] | None, body: bytes | None, kind: str, *, renew: bool
     ) -> urllib3.BaseHTTPResponse:
+        began = self._clock()
+        if began < self._silent_until:
+            raise Unreachable(f"Kubernetes API at {self._server} did not answer a moment ago and is not asked now.")
         headers = {"Accept": JSON, "Accept-Encoding": "gzip", "User-Agent": USER_AGENT}
         if body is not None:
             headers["Content-Type"] = kind
@@ -97,6 +115,8 @@ class KubeHttp:
                 return self._pool.request(method, url, fields=fields, headers=headers)
             return self._pool.request(method, url, body=body, headers=headers)
         except urllib3.exceptions.HTTPError as fault:
+            if self._clock() - began >= QUICK_SECONDS:
+                self._silent_until = self._clock() + self._silence_seconds
             raise Unreachable(self._unreachable(fault)) from fault
 
     def _unreachable(self, fault: urllib3.exceptions.HTTPError) -> str:

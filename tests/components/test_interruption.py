@@ -358,7 +358,6 @@ FORBIDDEN: list[tuple[str, Callable[[Any, Deployment], Any]]] = [
             AutoScalingGroupName=stack.outputs["spot_auto_scaling_group"], ShouldDecrementDesiredCapacity=False
         ),
     ),
-    ("autoscaling", lambda client, _: client.describe_auto_scaling_groups()),
     ("ec2", lambda client, _: client.terminate_instances(InstanceIds=["i-0123456789abcdef0"])),
     ("eks", lambda client, _: client.describe_cluster(name="another-cluster")),
     ("lambda", lambda client, _: client.invoke(FunctionName="another", InvocationType="Event")),

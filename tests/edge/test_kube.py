@@ -128,6 +128,26 @@ def test_an_endpoint_that_does_not_answer_is_named() -> None:
         list(nobody.list("nodes"))
 
 
+@pytest.mark.parametrize(("took", "asked"), [(5.0, 1), (0.2, 3)])
+def test_a_server_that_was_waited_for_in_vain_is_left_alone_for_a_while(took: float, asked: int) -> None:
+    now = [1000.0]
+    tokens: list[float] = []
+
+    def token(_renew: bool) -> str:
+        tokens.append(now[0])
+        now[0] += took  # the clock of the request that follows
+        return ""
+
+    http = KubeHttp(Connection("http://127.0.0.1:9", token), silence_seconds=20.0, clock=lambda: now[0])
+    for _ in range(3):
+        with pytest.raises(Unreachable):
+            http.request("GET", "/api/v1/nodes")
+    assert len(tokens) == asked
+    now[0] += 20.0
+    with pytest.raises(Unreachable, match="does not answer"):
+        http.request("GET", "/api/v1/nodes")
+
+
 def test_a_server_of_another_authority_is_not_trusted(tmp_path: Path) -> None:
     ours, other = tmp_path / "ours", tmp_path / "other"
     ours.mkdir()
