@@ -80,6 +80,12 @@ def test_volumes_are_encrypted_with_the_given_key(deployed: Deployment, world: A
     assert (volume["Encrypted"], volume["KmsKeyId"]) == (True, KEY)
 
 
+def test_the_volume_of_the_system_has_the_same_key() -> None:
+    deployment = programs.on_demand(ami_type="BOTTLEROCKET_x86_64", volume_kms_key_arn=KEY)
+    volumes = deployment.one("aws:ec2/launchTemplate:LaunchTemplate").inputs["blockDeviceMappings"]
+    assert [volume["ebs"]["kmsKeyId"] for volume in volumes] == [KEY, KEY]
+
+
 def test_by_default_there_is_no_pool_and_the_accounts_key_encrypts_volumes() -> None:
     deployment = programs.on_demand()
     assert "warmPoolConfig" not in deployment.one(NODE_GROUP).inputs
