@@ -128,17 +128,21 @@ def install_uv(home: Path) -> None:
 # --- The environment ------------------------------------------------------------------------------------
 
 
-def base_dependencies() -> "list[str]":
-    """Return the names that a plain install brings: the Pulumi half."""
+def dependencies_without(extra: str) -> "list[str]":
+    """Return the names that a plain install brings and that this extra does not ask for: the Pulumi half."""
     import tomllib  # noqa: PLC0415 - newer than the Pythons that must be able to parse this file
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return [re.split(r"[^A-Za-z0-9._-]", wanted, maxsplit=1)[0] for wanted in project["dependencies"]]
+    base, wanted_too = (
+        [re.split(r"[^A-Za-z0-9._-]", wanted, maxsplit=1)[0] for wanted in names]
+        for names in (project["dependencies"], project["optional-dependencies"][extra])
+    )
+    return [name for name in base if name not in wanted_too]
 
 
 def export(extra: str) -> str:
     """Return the locked requirements of one extra, with hashes and without the Pulumi half."""
-    pruned = [option for name in base_dependencies() for option in ("--prune", name)]
+    pruned = [option for name in dependencies_without(extra) for option in ("--prune", name)]
     command = [uv(), "export", "--quiet", "--frozen", "--no-default-groups", "--no-emit-project", "--no-header"]
     return run([*command, "--extra", extra, *pruned], stdout=subprocess.PIPE).stdout
 

@@ -6,7 +6,7 @@ change decisions in a way that is not built is refused when it asks for that, an
 one message.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any, Final
 
@@ -112,12 +112,20 @@ MEANINGLESS: Final = frozenset(
 ALIASES: Final = {"ignore-taint": "startup-taint"}
 """Deprecated names; their values are added to those of the new name."""
 
+Spelling = Callable[[str], str]
+"""How the user wrote a flag: as a variable of an environment, or by its name."""
+
 _KNOWN: Final = {field.encode_name.replace("_", "-"): field for field in msgspec.structs.fields(Options)}
+
+
+# klog's flags, which a variable spells as it does all others.
+_WITH_UNDERSCORES: Final = {name.replace("_", "-"): name for name in MEANINGLESS if "_" in name}
 
 
 def environment_flags(environment: Mapping[str, str]) -> dict[str, str]:
     """Flags by upstream name from the ``AUTOSCALER_*`` variables of an environment; other variables are not looked at."""
-    return {name.removeprefix(PREFIX).lower().replace("_", "-"): value for name, value in environment.items() if name.startswith(PREFIX)}
+    flags = {name.removeprefix(PREFIX).lower().replace("_", "-"): value for name, value in environment.items() if name.startswith(PREFIX)}
+    return {_WITH_UNDERSCORES.get(name, name): value for name, value in flags.items()}
 
 
 def from_environment(environment: Mapping[str, str]) -> Options:
@@ -130,25 +138,35 @@ def from_flags(flags: Mapping[str, str]) -> Options:
     return _options({name.lstrip("-"): value for name, value in flags.items()}, str)
 
 
+def faults_of(flags: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Flags that cannot be used, each with what is wrong with it. That there is no cluster's name is not looked at."""
+    return _read_all(flags, str)[1]
+
+
 def notes_on(flags: Mapping[str, str]) -> tuple[str, ...]:
     """A sentence for each flag that was accepted but does nothing, or under a deprecated name."""
     notes = [f"{name} has no meaning here and is not used" for name in sorted(flags) if name in MEANINGLESS]
     return (*notes, *(f"{name} is deprecated: use {ALIASES[name]}" for name in sorted(flags) if name in ALIASES))
 
 
-def _options(flags: Mapping[str, str], spelled: Any) -> Options:
+def _options(flags: Mapping[str, str], spelled: Spelling) -> Options:
+    values, faults = _read_all(flags, spelled)
+    if "cluster-name" not in flags:
+        faults.append(("cluster-name", "it is required: the name of the EKS cluster"))
+    if faults:
+        raise BadInput("settings cannot be used: " + "; ".join(f"{spelled(name)}: {fault}" for name, fault in faults))
+    return Options(**values)
+
+
+def _read_all(flags: Mapping[str, str], spelled: Spelling) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """Values by field, and the flags that have none with what is wrong with them."""
     values: dict[str, Any] = {}
-    faults: list[str] = []
+    faults: list[tuple[str, str]] = []
     for name, text in _without_aliases(flags).items():
         fault = _read(name, text.strip(), values)
         if fault:
-            faults.append(f"{spelled(name)}: {fault if fault != _UNKNOWN else _unknown(name, spelled)}")
-    if "cluster-name" not in flags:
-        faults.append(f"{spelled('cluster-name')}: it is required: the name of the EKS cluster")
-    faults.extend(_contradictions(values, spelled))
-    if faults:
-        raise BadInput("settings cannot be used: " + "; ".join(faults))
-    return Options(**values)
+            faults.append((name, fault if fault != _UNKNOWN else _unknown(name, spelled)))
+    return values, [*faults, *_contradictions(values, spelled)]
 
 
 _UNKNOWN: Final = "unknown"
@@ -179,20 +197,20 @@ def _read(name: str, text: str, values: dict[str, Any]) -> str:
     return ""
 
 
-def _unknown(name: str, spelled: Any) -> str:
+def _unknown(name: str, spelled: Spelling) -> str:
     near = get_close_matches(name, (*_KNOWN, *MEANINGLESS, *UNSUPPORTED, *ALIASES), n=1)
     return f"there is no such option{f'; did you mean {spelled(near[0])}?' if near else ''}"
 
 
-def _contradictions(values: Mapping[str, Any], spelled: Any) -> list[str]:
+def _contradictions(values: Mapping[str, Any], spelled: Spelling) -> list[tuple[str, str]]:
     found = []
     allowed, bypassed = values.get("allowed_scheduler_names"), values.get("bypassed_scheduler_names", ())
     strangers = sorted(set(bypassed) - set(allowed)) if allowed else []
     if strangers:
-        found.append(f"{spelled('bypassed-scheduler-names')}: {', '.join(strangers)} must also be in {spelled('allowed-scheduler-names')}")
+        found.append(("bypassed-scheduler-names", f"{', '.join(strangers)} must also be in {spelled('allowed-scheduler-names')}"))
     if values.get("drain_priority_config") and values.get("max_graceful_termination_sec", DEFAULT_GRACE_SECONDS) != DEFAULT_GRACE_SECONDS:
-        found.append(f"{spelled('drain-priority-config')} and {spelled('max-graceful-termination-sec')} exclude each other")
+        found.append(("drain-priority-config", f"this and {spelled('max-graceful-termination-sec')} exclude each other"))
     first, most = values.get("initial_node_group_backoff_duration"), values.get("max_node_group_backoff_duration")
     if first is not None and most is not None and first > most:
-        found.append(f"{spelled('initial-node-group-backoff-duration')} is longer than {spelled('max-node-group-backoff-duration')}")
+        found.append(("initial-node-group-backoff-duration", f"it is longer than {spelled('max-node-group-backoff-duration')}"))
     return found

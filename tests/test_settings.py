@@ -115,6 +115,12 @@ def test_flags_without_meaning_here_are_accepted_and_noted() -> None:
     assert notes_on(flags) == ("max-inactivity has no meaning here and is not used", "v has no meaning here and is not used")
 
 
+@pytest.mark.parametrize("flag", sorted(MEANINGLESS))
+def test_a_flag_without_meaning_is_accepted_as_a_variable_too(flag: str) -> None:
+    variable = f"AUTOSCALER_{flag.upper().replace('-', '_')}"
+    assert from_environment({"AUTOSCALER_CLUSTER_NAME": "demo", variable: "1"}) == Options(cluster_name="demo")
+
+
 def test_a_deprecated_name_still_counts() -> None:
     assert from_flags({**NAME, "ignore-taint": "b", "startup-taint": "a"}).startup_taint == ("a", "b")
     assert "use startup-taint" in notes_on(environment_flags({"AUTOSCALER_IGNORE_TAINT": "b"}))[0]

@@ -62,9 +62,11 @@ class Autoscaler(pulumi.ComponentResource):
         """Raises ArgumentError for arguments that cannot work, unknown settings among them."""
         super().__init__("eks-autoscaling:index:Autoscaler", name, None, opts)
         check(args)
-        self._args = args
+        self._args, self._flags = args, settings.checked(args.get("settings", {}))
+        for note in settings.notes(self._flags):
+            pulumi.log.warn(f"{name}: {note}", resource=self)
         self._members = _members(args)
-        package = _package(self, name, args)
+        package = _package(self, name, args, self._flags)
         if "network" in args:
             guards = {
                 short: member["cluster_security_group_id"]
@@ -76,7 +78,7 @@ class Autoscaler(pulumi.ComponentResource):
             self.security_group_id = pulumi.Output.from_input(place.security_group_ids[0])
         scanning = self._scan(package)
         watched = Watched(args["cluster"]["name"], scanning.function.name)
-        manifests = _rbac(args.get("settings", {}))
+        manifests = _rbac(self._flags)
         if args.get("interruption", True):
             watched = self._interruption(package, scanning, watched)
             manifests = manifests + rbac.interruption_manifests()
@@ -94,7 +96,7 @@ class Autoscaler(pulumi.ComponentResource):
             timeout_seconds=int(args.get("timeout_seconds", 55)),
             reserved_concurrency=int(args.get("reserved_concurrency", len(self._members))),
         )
-        access = self._admit(package, scan.ROLE_PART, scanning, rbac.GROUP, _rbac(args.get("settings", {})))
+        access = self._admit(package, scan.ROLE_PART, scanning, rbac.GROUP, _rbac(self._flags))
         role = scan.schedule_role(package, args["cluster"], scanning.function)
         common = {"needs": access, "enabled": args.get("enabled", True), "named": len(self._members) > 1}
         schedules = [
@@ -178,12 +180,12 @@ def _members(args: AutoscalerArgs) -> list[_Member]:
     return [_Member("", args["cluster"], args.get("kubernetes_provider")), *others]
 
 
-def _package(parent: pulumi.Resource, name: str, args: AutoscalerArgs) -> Package:
+def _package(parent: pulumi.Resource, name: str, args: AutoscalerArgs, flags: Mapping[str, str]) -> Package:
     return Package(
         parent,
         name,
         code=args.get("code") or _own_code(),
-        variables={**settings.environment(_names(args), args.get("settings", {})), **_powertools(args)},
+        variables={**settings.environment(_names(args), flags), **_powertools(args)},
         log_retention_days=int(args.get("log_retention_days", 30)),
         tags=args.get("tags", {}),
     )
@@ -199,7 +201,7 @@ def _names(args: AutoscalerArgs) -> pulumi.Input[str]:
     )
 
 
-def _rbac(chosen: Mapping[str, Any]) -> list[rbac.Manifest]:
+def _rbac(chosen: Mapping[str, str]) -> list[rbac.Manifest]:
     return rbac.manifests(chosen.get("namespace", rbac.NAMESPACE), chosen.get("status-config-map-name", rbac.STATUS_CONFIG_MAP))
 
 

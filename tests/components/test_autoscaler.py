@@ -146,7 +146,7 @@ def test_the_autoscaler_reads_no_secrets_and_writes_only_its_own_config_maps() -
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"settings": {"expandr": "random"}}, "did you mean 'expander'"),
+        ({"settings": {"expandr": "random"}}, "did you mean expander"),
         ({"memory_size_mib": 64}, "memory_size_mib is 64: Lambda takes 128 to 10240"),
         ({"timeout_seconds": 901}, "timeout_seconds is 901: Lambda takes 1 to 900"),
         ({"reserved_concurrency": -2}, "reserved_concurrency is -2: use 1, 0 to stop scans, or -1"),
