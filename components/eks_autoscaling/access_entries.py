@@ -24,6 +24,7 @@ TYPES_WITH_POLICIES = (STANDARD, "EC2")
 RESERVED_PREFIXES = ("system:", "eks:", "aws:", "amazon:", "iam:")
 
 _POLICY = re.compile(r"AmazonEKS[A-Za-z]*Policy")
+_PRINCIPAL = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:(role/.+|user/.+|root)")
 
 
 class AccessPolicy(TypedDict):
@@ -58,7 +59,10 @@ def check(admins: Mapping[str, pulumi.Input[str]], entries: Mapping[str, AccessE
     if both:
         raise ArgumentError("access_entries", both, "these names are taken by admins, choose others")
     _check_principals([*admins.values(), *(entry["principal_arn"] for entry in entries.values())])
+    for short, principal in admins.items():
+        _check_principal(f"admins[{short!r}]", principal)
     for short, entry in entries.items():
+        _check_principal(f"access_entries[{short!r}].principal_arn", entry["principal_arn"])
         _check_type(short, entry)
         _check_names(f"access_entries[{short!r}]", entry)
         for policy in entry.get("policies", []):
@@ -71,6 +75,16 @@ def _check_principals(principals: Sequence[pulumi.Input[str]]) -> None:
     twice = [principal for principal, count in counts.items() if count > 1]
     if twice:
         raise ArgumentError("access_entries", twice, "a principal has one entry: give it all its groups and policies there")
+
+
+def _check_principal(argument: str, principal: pulumi.Input[str]) -> None:
+    if not isinstance(principal, str) or _PRINCIPAL.fullmatch(principal):
+        return
+    if ":assumed-role/" in principal:
+        raise ArgumentError(argument, principal, "write the ARN of the role itself, arn:aws:iam::ACCOUNT:role/NAME: a session ends")
+    if ":group/" in principal:
+        raise ArgumentError(argument, principal, "EKS lets no IAM groups in: name a role that the members of the group may take")
+    raise ArgumentError(argument, principal, "write the ARN of an IAM role or user, such as arn:aws:iam::123456789012:role/team")
 
 
 def _check_type(short: str, entry: AccessEntry) -> None:

@@ -11,6 +11,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
+from eks_autoscaling import component_arguments
 from eks_autoscaling.cluster import ClusterRef
 from eks_autoscaling.json_documents import json_text
 from eks_autoscaling.misuse import ArgumentError
@@ -59,6 +60,7 @@ class AddOn(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: AddOnArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Raises ArgumentError for arguments that cannot work."""
+        component_arguments.check(args, AddOnArgs)
         super().__init__("eks-autoscaling:index:AddOn", name, None, opts)
         _check(args)
         roles = args.get("pod_identity_roles", {})

@@ -10,7 +10,7 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from eks_autoscaling import workload_policies
+from eks_autoscaling import component_arguments, workload_policies
 from eks_autoscaling.add_on import DEFAULT, AddOn, AddOnArgs, check_names
 from eks_autoscaling.auto_mode import warn_of_built_in
 from eks_autoscaling.cluster import ClusterRef
@@ -91,6 +91,7 @@ class AddOns(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: AddOnsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Raises ArgumentError for an unknown identity, and for versions or settings of an add-on that is not switched on."""
+        component_arguments.check(args, AddOnsArgs)
         super().__init__("eks-autoscaling:index:AddOns", name, None, opts)
         if args.get("identity", DEFAULT_IDENTITY) not in IDENTITIES:
             raise ArgumentError("identity", args.get("identity"), f"use one of {', '.join(IDENTITIES)}")

@@ -7,7 +7,17 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from eks_autoscaling import function_network, interruption, kubernetes_access, monitoring, policies, rbac, scan, settings
+from eks_autoscaling import (
+    component_arguments,
+    function_network,
+    interruption,
+    kubernetes_access,
+    monitoring,
+    policies,
+    rbac,
+    scan,
+    settings,
+)
 from eks_autoscaling.autoscaler_arguments import AutoscalerArgs, check
 from eks_autoscaling.cluster import ClusterRef
 from eks_autoscaling.functions import Function, Package
@@ -60,6 +70,7 @@ class Autoscaler(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: AutoscalerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Raises ArgumentError for arguments that cannot work, unknown settings among them."""
+        component_arguments.check(args, AutoscalerArgs)
         super().__init__("eks-autoscaling:index:Autoscaler", name, None, opts)
         check(args)
         self._args, self._flags = args, settings.checked(args.get("settings", {}))

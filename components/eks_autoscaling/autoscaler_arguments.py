@@ -6,7 +6,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from eks_autoscaling import function_network
+from eks_autoscaling import cluster_reference, function_network
 from eks_autoscaling.cluster import ClusterRef
 from eks_autoscaling.function_network import FunctionNetwork
 from eks_autoscaling.misuse import ArgumentError
@@ -34,7 +34,8 @@ class AutoscalerArgs(TypedDict):
     cluster: ClusterRef
     """The cluster to scale: ``cluster.ref()``, or name and ARN of any other EKS cluster that uses access entries."""
     settings: NotRequired[dict[str, Any]]
-    """Cluster Autoscaler flags without the dashes in front, such as {"expander": "least-waste", "scale-down-unneeded-time": "10m"}."""
+    """Cluster Autoscaler flags without the dashes in front, such as {"expander": "least-waste", "scale-down-unneeded-time": "10m"}. Numbers
+    and booleans may be texts, lists one text with ``;``. What the function would refuse the preview refuses."""
     kubernetes_provider: NotRequired[kubernetes.Provider]
     """Provider that declares the Kubernetes RBAC. Without it apply the output ``manifests`` yourself."""
     fleet: NotRequired[dict[str, FleetMember]]
@@ -85,6 +86,9 @@ def check(args: AutoscalerArgs) -> None:
             "fleet", sorted(args["fleet"]), f"serve at most {MOST_MEMBERS} clusters beside the first; declare another autoscaler"
         )
     _check_places(args)
+    cluster_reference.check_fleet(
+        args["cluster"], {f"fleet[{short!r}].cluster": member["cluster"] for short, member in sorted(args.get("fleet", {}).items())}
+    )
     if int(args.get("reserved_concurrency", 1)) < -1:
         raise ArgumentError("reserved_concurrency", args.get("reserved_concurrency"), "use 1, 0 to stop scans, or -1 to reserve nothing")
     if "network" in args:

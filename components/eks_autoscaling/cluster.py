@@ -11,7 +11,7 @@ from typing import NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from eks_autoscaling import access_entries, auto_mode, names, policies, roles
+from eks_autoscaling import access_entries, auto_mode, component_arguments, names, policies, roles
 from eks_autoscaling import cluster_arguments as arguments
 from eks_autoscaling.cluster_arguments import ClusterArgs
 from eks_autoscaling.kubeconfig import kubeconfig
@@ -65,6 +65,7 @@ class Cluster(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Raises ArgumentError for arguments that EKS would refuse or that would lock everyone out."""
+        component_arguments.check(args, ClusterArgs)
         super().__init__("eks-autoscaling:index:Cluster", name, None, opts)
         arguments.check(name, args)
         self._name = name

@@ -9,7 +9,7 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from eks_autoscaling import access_entries, auto_mode, control_plane_settings
+from eks_autoscaling import access_entries, auto_mode, control_plane_settings, kubernetes_version
 from eks_autoscaling.access_entries import AccessEntry
 from eks_autoscaling.auto_mode import AutoMode
 from eks_autoscaling.control_plane_settings import ControlPlaneSettings
@@ -86,6 +86,8 @@ def check(name: str, args: ClusterArgs) -> None:
         raise ArgumentError("subnet_ids", subnets, "name at least two subnets, in different zones")
     if not args.get("admins"):
         raise ArgumentError("admins", args.get("admins"), "name at least one IAM role or user; nobody else could ever enter the cluster")
+    kubernetes_version.check("version", args.get("version"))
+    _check_public_access(args.get("public_access_cidrs", ()))
     unknown = [kind for kind in args.get("log_types", ()) if kind not in LOG_TYPES]
     if unknown:
         raise ArgumentError("log_types", unknown, f"EKS writes {', '.join(LOG_TYPES)}")
@@ -133,6 +135,21 @@ def _check_remote_networks(args: ClusterArgs) -> None:
         for cidr in cidrs:
             if isinstance(cidr, str):
                 _private_block(argument, cidr, (8, 32))
+
+
+def _check_public_access(cidrs: Sequence[pulumi.Input[str]]) -> None:
+    for cidr in cidrs:
+        if isinstance(cidr, str) and not _is_range(cidr):
+            remedy = "write a range with its first address and its length, such as 203.0.113.0/24 (203.0.113.7/32 for one address)"
+            raise ArgumentError("public_access_cidrs", cidr, remedy)
+
+
+def _is_range(cidr: str) -> bool:
+    try:
+        ipaddress.ip_network(cidr)
+    except ValueError:
+        return False
+    return "/" in cidr
 
 
 def _check_service_cidr(cidr: str | None, family: str) -> None:

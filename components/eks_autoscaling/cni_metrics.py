@@ -13,7 +13,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from eks_autoscaling import policies, workload_policies
+from eks_autoscaling import component_arguments, policies, workload_policies
 from eks_autoscaling.cluster import ClusterRef
 from eks_autoscaling.misuse import ArgumentError
 from eks_autoscaling.service_account_role import ServiceAccountRole
@@ -50,6 +50,7 @@ class CniMetrics(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: CniMetricsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Raises ArgumentError for a threshold that is no percentage."""
+        component_arguments.check(args, CniMetricsArgs)
         super().__init__("eks-autoscaling:index:CniMetrics", name, None, opts)
         threshold = int(args.get("threshold_percent", DEFAULT_THRESHOLD_PERCENT))
         if not 1 <= threshold <= 100:

@@ -10,7 +10,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from eks_autoscaling import names, policies, roles
+from eks_autoscaling import component_arguments, names, policies, roles
 from eks_autoscaling.cluster import ClusterRef
 from eks_autoscaling.misuse import ArgumentError
 
@@ -55,6 +55,7 @@ class FargateProfile(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: FargateProfileArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Raises ArgumentError for arguments that cannot work."""
+        component_arguments.check(args, FargateProfileArgs)
         super().__init__("eks-autoscaling:index:FargateProfile", name, None, opts)
         _check(name, args)
         self._name = name

@@ -5,7 +5,8 @@ them too: two discovery tags mark the groups that an autoscaler of this cluster 
 describe the node that a group without nodes would give.
 
 Limits (characters) are those of the AWS APIs: Auto Scaling takes 50 tags per group with keys up to 128 and values up
-to 256; EKS itself puts five tags on the group of a managed node group.
+to 256; EKS itself puts five tags on the group of a managed node group. The forms of labels are those of Kubernetes
+(https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/).
 """
 
 import re
@@ -19,7 +20,7 @@ ENABLED_TAG = f"{TAG_PREFIX}enabled"
 TEMPLATE_PREFIX = f"{TAG_PREFIX}node-template/"
 
 IAM_ROLE_NAME_LIMIT = 64
-TAGS_PER_GROUP = 50
+TAGS_PER_GROUP = TAGS_PER_RESOURCE = 50
 TAGS_OF_EKS = 5
 TAG_KEY_LIMIT = 128
 TAG_VALUE_LIMIT = 256
@@ -34,6 +35,7 @@ ZONE_LABELS = ("topology.kubernetes.io/zone", "topology.ebs.csi.aws.com/zone")
 _CLUSTER_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")
 _NODE_GROUP_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,62}")
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_LABEL_NAME = re.compile(r"[0-9A-Za-z]([0-9A-Za-z._-]{0,61}[0-9A-Za-z])?")
 _DNS_SUBDOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 
 # Kubernetes writes effects in one way, the EKS API in another; tags use the Kubernetes form.
@@ -132,15 +134,42 @@ def _check_tag(key: str, value: str) -> None:
         raise ArgumentError("labels", value, f"a tag value holds {TAG_VALUE_LIMIT} characters, shorten the value of {key}")
 
 
+def check_tags(argument: str, tags: Mapping[str, object]) -> None:
+    """Refuse (ArgumentError) tags that AWS would refuse. Values of other resources are not known yet, and pass."""
+    if len(tags) > TAGS_PER_RESOURCE:
+        raise ArgumentError(argument, len(tags), f"AWS takes {TAGS_PER_RESOURCE} tags at most; leave some out")
+    for key, value in tags.items():
+        if key.lower().startswith("aws:"):
+            raise ArgumentError(argument, key, "AWS reserves the prefix aws:; use another one")
+        if not 1 <= len(key) <= TAG_KEY_LIMIT:
+            raise ArgumentError(argument, key, f"the key of a tag has 1 to {TAG_KEY_LIMIT} characters")
+        if isinstance(value, str) and len(value) > TAG_VALUE_LIMIT:
+            raise ArgumentError(f"{argument}[{key!r}]", value, f"the value of a tag has at most {TAG_VALUE_LIMIT} characters")
+
+
+def check_label_forms(argument: str, labels: Mapping[str, str]) -> None:
+    """Refuse (ArgumentError) keys and values that Kubernetes takes neither for labels nor for taints."""
+    for key, value in labels.items():
+        prefix, slash, name = key.rpartition("/")
+        if not _LABEL_NAME.fullmatch(name) or (slash and not _DNS_SUBDOMAIN.fullmatch(prefix)):
+            raise ArgumentError(
+                argument, key, "a key is up to 63 letters, digits, '-', '_' and '.', if you like after a domain and a slash"
+            )
+        if value and not _LABEL_NAME.fullmatch(value):
+            raise ArgumentError(argument, value, f"the value of {key!r} may have up to 63 letters, digits, '-', '_' and '.'")
+
+
 def check_labels(labels: Mapping[str, str]) -> None:
-    """Refuse (ArgumentError) label keys that the EKS API keeps for itself."""
+    """Refuse (ArgumentError) labels of nodes that Kubernetes would refuse, or whose keys the EKS API keeps for itself."""
+    check_label_forms("labels", labels)
     for key in labels:
         if key.startswith(RESERVED_LABEL_PREFIXES):
             raise ArgumentError("labels", key, f"EKS reserves the prefixes {', '.join(RESERVED_LABEL_PREFIXES)}; use a prefix of your own")
 
 
 def node_taint(key: str, value: str, effect: str) -> NodeTaint:
-    """A checked taint; ArgumentError when ``effect`` is none of the three that Kubernetes knows."""
+    """A checked taint; ArgumentError when Kubernetes would refuse key or value, and when ``effect`` is none of the three that it knows."""
+    check_label_forms("taints", {key: value})
     if effect not in EKS_EFFECTS:
         raise ArgumentError("taints", effect, f"the effect of taint {key!r} must be one of {', '.join(EKS_EFFECTS)}")
     return NodeTaint(key, value, effect)

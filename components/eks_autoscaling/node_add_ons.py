@@ -8,6 +8,7 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
+from eks_autoscaling import component_arguments
 from eks_autoscaling.add_on import DEFAULT, AddOn, AddOnArgs, check_names
 from eks_autoscaling.auto_mode import warn_of_built_in
 from eks_autoscaling.cluster import ClusterRef
@@ -44,6 +45,7 @@ class NodeAddOns(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: NodeAddOnsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Raises ArgumentError for settings that contradict each other and for names of other add-ons."""
+        component_arguments.check(args, NodeAddOnsArgs)
         super().__init__("eks-autoscaling:index:NodeAddOns", name, None, opts)
         check_names("versions", args.get("versions", {}), (VPC_CNI, KUBE_PROXY, POD_IDENTITY_AGENT))
         check_names("configurations", args.get("configurations", {}), (KUBE_PROXY, POD_IDENTITY_AGENT))

@@ -3,13 +3,12 @@
 Nodes that no managed node group starts need all of it. To those of a managed one EKS adds how to join; ours says what else they shall do.
 
 Pure. Nobody checks this text before an instance boots, and a kubelet that refuses a flag ends with a node that never joins. Hence the
-checks here. Sources: the NodeConfig API (node.eks.aws/v1alpha1) of https://awslabs.github.io/amazon-eks-ami/nodeadm/, kubelet's rules for
---node-labels, and the syntax of labels in the Kubernetes documentation.
+check here. Sources: the NodeConfig API (node.eks.aws/v1alpha1) of https://awslabs.github.io/amazon-eks-ami/nodeadm/, and kubelet's rules
+for --node-labels.
 """
 
 import base64
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,8 +18,6 @@ from eks_autoscaling.names import NodeTaint
 BOUNDARY = "//"
 MEDIA_TYPE = "application/node.eks.aws"
 
-_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
-_PREFIX = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 # A kubelet may give itself labels of Kubernetes' own namespaces only below these.
 _KUBELET_NAMESPACES = ("kubelet.kubernetes.io", "node.kubernetes.io")
 _KUBERNETES_NAMESPACES = ("kubernetes.io", "k8s.io")
@@ -93,34 +90,14 @@ def _flags(labels: Mapping[str, str], taints: Sequence[NodeTaint]) -> list[str]:
     return flags
 
 
-def check(labels: Mapping[str, str], taints: Sequence[NodeTaint]) -> None:
-    """Refuse (ArgumentError) labels and taints with which a kubelet would not start."""
-    for key, value in labels.items():
-        _check_key("labels", key)
-        _check_namespace(key)
-        _check_value("labels", key, value)
-    for taint in taints:
-        _check_key("taints", taint.key)
-        _check_value("taints", taint.key, taint.value)
-
-
-def _check_key(argument: str, key: str) -> None:
-    prefix, slash, name = key.rpartition("/")
-    if not _NAME.fullmatch(name) or (slash and not _PREFIX.fullmatch(prefix)):
-        raise ArgumentError(argument, key, "a key is up to 63 letters, digits, '-', '_' and '.', if you like after a domain and a slash")
-
-
-def _check_namespace(key: str) -> None:
-    namespace = key.rpartition("/")[0]
-    if _within(namespace, _KUBERNETES_NAMESPACES) and not _within(namespace, _KUBELET_NAMESPACES):
-        allowed = " or ".join(_KUBELET_NAMESPACES)
-        raise ArgumentError("labels", key, f"a kubelet with this label does not start; use a prefix of your own, or {allowed}")
+def check(labels: Mapping[str, str]) -> None:
+    """Refuse (ArgumentError) labels with which a kubelet would not start, although Kubernetes has such."""
+    for key in labels:
+        namespace = key.rpartition("/")[0]
+        if _within(namespace, _KUBERNETES_NAMESPACES) and not _within(namespace, _KUBELET_NAMESPACES):
+            allowed = " or ".join(_KUBELET_NAMESPACES)
+            raise ArgumentError("labels", key, f"a kubelet with this label does not start; use a prefix of your own, or {allowed}")
 
 
 def _within(namespace: str, domains: Sequence[str]) -> bool:
     return any(namespace == domain or namespace.endswith(f".{domain}") for domain in domains)
-
-
-def _check_value(argument: str, key: str, value: str) -> None:
-    if value and not _NAME.fullmatch(value):
-        raise ArgumentError(argument, value, f"the value of {key!r} may have up to 63 letters, digits, '-', '_' and '.'")

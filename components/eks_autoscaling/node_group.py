@@ -20,7 +20,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from eks_autoscaling import fixed_names, launch_templates, names, policies, roles, subnet_space, vpc_cni_settings
+from eks_autoscaling import component_arguments, fixed_names, launch_templates, names, policies, roles, subnet_space, vpc_cni_settings
 from eks_autoscaling import node_group_arguments as arguments
 from eks_autoscaling import node_group_inputs as inputs
 from eks_autoscaling.ami_types import AmiType
@@ -33,6 +33,7 @@ class _ManagedNodeGroup(pulumi.ComponentResource):
     """What both kinds share, but for the outputs' docstrings: the plugin host reads those of a component's own class alone."""
 
     def __init__(self, name: str, args: NodeGroupArgs, capacity_type: str, opts: pulumi.ResourceOptions | None) -> None:
+        component_arguments.check(args, NodeGroupArgs)
         super().__init__(f"eks-autoscaling:index:{type(self).__name__}", name, None, opts)
         image = arguments.check(name, args, capacity_type)
         template_tags = inputs.template_tags(args, capacity_type)

@@ -8,7 +8,7 @@ from typing import NotRequired, TypedDict
 
 import pulumi
 
-from eks_autoscaling import names, node_repair, pod_density, shapes, warm_pools
+from eks_autoscaling import kubernetes_version, names, node_repair, pod_density, shapes, warm_pools
 from eks_autoscaling.ami_types import AmiType, ami_type
 from eks_autoscaling.catalogue import instance_types as catalogue
 from eks_autoscaling.cluster import ClusterRef
@@ -118,6 +118,7 @@ def check(name: str, args: NodeGroupArgs, capacity_type: str) -> AmiType:
     if not list(args.get("subnet_ids", [])):
         raise ArgumentError("subnet_ids", [], "name at least one subnet for the nodes")
     _check_name(name, args)
+    kubernetes_version.check("version", args.get("version"))
     size(args)
     _check_update(args)
     node_repair.check(args.get("node_repair", False), args.get("node_repair_limits"), args.get("node_repair_overrides"), args["max_size"])

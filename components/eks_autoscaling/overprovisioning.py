@@ -22,7 +22,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from eks_autoscaling import names
+from eks_autoscaling import component_arguments, names
 from eks_autoscaling.misuse import ArgumentError
 
 Manifest = dict[str, Any]
@@ -83,6 +83,7 @@ class Overprovisioning(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: OverprovisioningArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Raises ArgumentError for arguments that cannot work, or under which no room would be kept free."""
+        component_arguments.check(args, OverprovisioningArgs)
         super().__init__("eks-autoscaling:index:Overprovisioning", name, None, opts)
         _check(name, args)
         priority_class, deployment = _priority_class(name, args), _deployment(name, args)
@@ -189,12 +190,13 @@ def _check(name: str, args: OverprovisioningArgs) -> None:
         raise ArgumentError("priority", args.get("priority"), remedy)
     _check_quantity("cpu", args["cpu"], _CPU, 'write a quantity above 0, such as "500m" or "2"')
     _check_quantity("memory", args["memory"], _MEMORY, 'write a quantity above 0 with its unit, such as "512Mi" or "2Gi"')
+    names.check_label_forms("node_selector", args.get("node_selector", {}))
     for toleration in args.get("tolerations", []):
         _check_toleration(toleration)
 
 
-def _check_quantity(argument: str, value: object, form: re.Pattern[str], remedy: str) -> None:
-    if not isinstance(value, str) or not form.fullmatch(value) or not re.search("[1-9]", value):
+def _check_quantity(argument: str, value: str, form: re.Pattern[str], remedy: str) -> None:
+    if not form.fullmatch(value) or not re.search("[1-9]", value):
         raise ArgumentError(argument, value, remedy)
 
 

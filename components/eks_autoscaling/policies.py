@@ -4,12 +4,16 @@ Pure. Every statement says why it is as wide as it is. Sources: the Service Auth
 accept a resource and a condition key, and the Cluster Autoscaler's AWS guide for what an autoscaler calls.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from eks_autoscaling import names
+from eks_autoscaling.misuse import ArgumentError
 
 Document = dict[str, Any]
+
+_CLUSTER_ARN = re.compile(r"arn:([^:]+):eks:([^:]+):([^:]+):cluster/([^:/]+)")
 
 CLUSTER_POLICIES = ("AmazonEKSClusterPolicy",)
 AUTO_MODE_CLUSTER_POLICIES = (
@@ -204,11 +208,18 @@ def _write_logs(log_group_arn: str) -> dict[str, Any]:
 
 
 class ClusterArn:
-    """The parts of a cluster's ARN, and the ARNs that follow from them."""
+    """The parts of a cluster's ARN, and the ARNs that follow from them.
 
-    def __init__(self, arn: str) -> None:
-        _, self.partition, _, self.region, self.account, resource = arn.split(":", 5)
-        self.cluster = resource.removeprefix("cluster/")
+    Raises:
+        ArgumentError: ``arn`` is not that of an EKS cluster; ``argument`` is what the user gave it as.
+
+    """
+
+    def __init__(self, arn: str, argument: str = "cluster.arn") -> None:
+        parts = _CLUSTER_ARN.fullmatch(arn)
+        if parts is None:
+            raise ArgumentError(argument, arn, "write the ARN of an EKS cluster, such as arn:aws:eks:eu-west-1:123456789012:cluster/shop")
+        self.partition, self.region, self.account, self.cluster = parts.groups()
 
     @property
     def node_groups(self) -> str:

@@ -20,7 +20,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from eks_autoscaling import names, rbac
+from eks_autoscaling import component_arguments, names, rbac
 from eks_autoscaling.misuse import ArgumentError
 
 
@@ -44,6 +44,7 @@ class PriorityExpander(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: PriorityExpanderArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Raises ArgumentError for a table that the autoscaler could not use."""
+        component_arguments.check(args, PriorityExpanderArgs)
         super().__init__("eks-autoscaling:index:PriorityExpander", name, None, opts)
         manifest: dict[str, Any] = {
             "apiVersion": "v1",
@@ -82,12 +83,12 @@ def _priority(key: object) -> int:
 
 
 def _patterns(key: str, patterns: Sequence[str]) -> list[str]:
-    if isinstance(patterns, str) or not patterns:
+    if not patterns:
         raise ArgumentError("priorities", patterns, f'give priority {key} a list of regular expressions, such as [".*spot.*"]')
     for pattern in patterns:
         try:
             re.compile(pattern)
-        except (re.error, TypeError) as fault:
+        except re.error as fault:
             raise ArgumentError("priorities", pattern, f"priority {key} needs regular expressions as Python reads them: {fault}") from None
         if not pattern.isprintable():
             raise ArgumentError("priorities", pattern, "no group's name has such characters, and YAML does not take them; leave them out")

@@ -8,7 +8,7 @@ from typing import NotRequired, TypedDict
 
 import pulumi
 
-from eks_autoscaling import names, node_config, shapes
+from eks_autoscaling import kubernetes_version, names, node_config, shapes
 from eks_autoscaling.cluster import ClusterRef
 from eks_autoscaling.group_size import GroupSize, group_size
 from eks_autoscaling.launch_templates import DEFAULT_DISK_GIB
@@ -97,10 +97,11 @@ def check(name: str, args: SelfManagedNodeGroupArgs) -> shapes.Shape:
         raise ArgumentError("subnet_ids", [], "name at least one subnet for the nodes")
     _check_capacity(args, size(args))
     _check_image(args)
+    kubernetes_version.check("version", args.get("version"))
     if not 30 <= hook_seconds(args) <= 7200:
         raise ArgumentError("terminate_hook_seconds", hook_seconds(args), "Auto Scaling takes 30 to 7200")
     names.check_labels(args.get("labels", {}))
-    node_config.check(args.get("labels", {}), node_taints(args.get("taints", [])))
+    node_config.check(args.get("labels", {}))
     _check_tags(args)
     template_tags(args)
     return shapes.common_shape(args["instance_types"])

@@ -16,7 +16,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from eks_autoscaling import launch_templates, names, node_config, policies, roles, shapes
+from eks_autoscaling import component_arguments, launch_templates, names, node_config, policies, roles, shapes
 from eks_autoscaling import self_managed_arguments as arguments
 from eks_autoscaling.cluster import ClusterRef
 from eks_autoscaling.launch_templates import DEFAULT_DISK_GIB, DEFAULT_HOP_LIMIT
@@ -40,6 +40,7 @@ class SelfManagedNodeGroup(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: SelfManagedNodeGroupArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Raises ArgumentError for arguments that cannot work."""
+        component_arguments.check(args, SelfManagedNodeGroupArgs)
         super().__init__("eks-autoscaling:index:SelfManagedNodeGroup", name, None, opts)
         shape = arguments.check(name, args)
         self._name = name

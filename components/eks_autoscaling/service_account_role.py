@@ -14,7 +14,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from eks_autoscaling import names, workload_policies
+from eks_autoscaling import component_arguments, names, workload_policies
 from eks_autoscaling.cluster import ClusterRef
 from eks_autoscaling.json_documents import json_text
 from eks_autoscaling.misuse import ArgumentError
@@ -54,6 +54,7 @@ class ServiceAccountRole(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ServiceAccountRoleArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Raises ArgumentError for arguments that cannot work."""
+        component_arguments.check(args, ServiceAccountRoleArgs)
         super().__init__("eks-autoscaling:index:ServiceAccountRole", name, None, opts)
         _check(args)
         self._name = name
@@ -127,5 +128,5 @@ def _check_policies(managed: Mapping[str, Any], documents: Mapping[str, Any]) ->
         if isinstance(arn, str) and not arn.startswith("arn:"):
             raise ArgumentError("managed_policies", arn, f"give the whole ARN of policy {short!r}, such as arn:aws:iam::aws:policy/NAME")
     for short, document in documents.items():
-        if isinstance(document, str) or (isinstance(document, dict) and "Statement" not in document):
+        if isinstance(document, dict) and "Statement" not in document:
             raise ArgumentError("policy_documents", document, f"give policy {short!r} as a dict with Version and Statement")

@@ -8,7 +8,7 @@ from typing import NotRequired, TypedDict
 
 import pulumi
 
-from eks_autoscaling import policies, vpc_cni_settings, workload_policies
+from eks_autoscaling import component_arguments, policies, vpc_cni_settings, workload_policies
 from eks_autoscaling.add_on import DEFAULT, AddOn, AddOnArgs
 from eks_autoscaling.cluster import ClusterRef
 from eks_autoscaling.json_documents import json_text
@@ -42,6 +42,7 @@ class VpcCni(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: VpcCniArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Raises ArgumentError for settings that contradict each other."""
+        component_arguments.check(args, VpcCniArgs)
         super().__init__("eks-autoscaling:index:VpcCni", name, None, opts)
         settings = args.get("settings", {})
         vpc_cni_settings.check(settings)

@@ -11,7 +11,7 @@ from typing import TypedDict
 
 import pulumi
 
-from eks_autoscaling import names, policies, roles
+from eks_autoscaling import component_arguments, names, policies, roles
 from eks_autoscaling.misuse import ArgumentError
 from eks_autoscaling.node_group import OnDemandNodeGroup, SpotNodeGroup
 from eks_autoscaling.node_group_arguments import NodeGroupArgs
@@ -45,6 +45,7 @@ class ZonalNodeGroups(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ZonalNodeGroupsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Raises ArgumentError for arguments that cannot work."""
+        component_arguments.check(args, ZonalNodeGroupsArgs)
         super().__init__("eks-autoscaling:index:ZonalNodeGroups", name, None, opts)
         _check(args)
         self._name = name

@@ -83,3 +83,33 @@ def test_nodes_of_auto_mode_may_have_a_policy() -> None:
 def test_entries_that_cannot_work_are_refused_before_anything_is_declared(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         programs.cluster(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("principal", "message"),
+    [
+        ("arn:aws:sts::123456789012:assumed-role/team/ada", "write the ARN of the role itself, arn:aws:iam::ACCOUNT:role/NAME"),
+        ("arn:aws:iam::123456789012:group/team", "EKS lets no IAM groups in: name a role"),
+        ("arn:aws:iam::123:role/team", "write the ARN of an IAM role or user, such as"),
+        ("team", "write the ARN of an IAM role or user, such as"),
+    ],
+)
+def test_who_is_neither_a_role_nor_a_user_is_refused(principal: str, message: str) -> None:
+    with pytest.raises(ArgumentError, match=message) as refused:
+        programs.cluster(**entry(principal_arn=principal))
+    assert refused.value.argument == "access_entries['readers'].principal_arn"
+    with pytest.raises(ArgumentError, match=message) as refused:
+        programs.cluster(admins={"ada": principal})
+    assert refused.value.argument == "admins['ada']"
+
+
+@pytest.mark.parametrize(
+    "principal",
+    [
+        "arn:aws:iam::123456789012:user/people/ada",
+        "arn:aws-us-gov:iam::123456789012:role/aws-reserved/sso/x",
+        "arn:aws:iam::123456789012:root",
+    ],
+)
+def test_roles_and_users_have_their_paths_and_partitions(principal: str) -> None:
+    assert declared(entry(principal_arn=principal)).inputs["principalArn"] == principal

@@ -6,7 +6,7 @@ import pulumi
 import pulumi_aws as aws
 import pytest
 
-from eks_autoscaling import OnDemandNodeGroup, SpotNodeGroup
+from eks_autoscaling import ClusterRef, OnDemandNodeGroup, SpotNodeGroup
 from eks_autoscaling.misuse import ArgumentError
 from tests.cluster.pulumi_mocks import Deployment, preview
 from tests.components import programs
@@ -130,7 +130,8 @@ def test_a_name_fixed_twice_in_a_cluster_is_refused() -> None:
     def program(other_cluster: str) -> Any:
         def declare() -> None:
             OnDemandNodeGroup("system", {**programs.GROUP, "fixed_name": "work"})
-            SpotNodeGroup("work", {**programs.GROUP, "cluster": {**programs.REF, "name": other_cluster}, "fixed_name": "work"})
+            other: ClusterRef = {"name": other_cluster, "arn": f"arn:aws:eks:eu-west-1:123456789012:cluster/{other_cluster}"}
+            SpotNodeGroup("work", {**programs.GROUP, "cluster": other, "fixed_name": "work"})
 
         return declare
 
@@ -221,6 +222,11 @@ def test_nodes_wait_for_the_permissions_of_their_role() -> None:
         ({"subnet_ids": []}, r"subnet_ids is \[\]: name at least one subnet"),
         ({"ami_type": "AL2023_ARM_64_STANDARD"}, "the instance types are x86_64: use one of AL2023_x86_64_STANDARD"),
         ({"labels": {"kubernetes.io/arch": "amd64"}}, "EKS reserves the prefixes"),
+        ({"labels": {"a b": "c"}}, "labels is 'a b': a key is up to 63 letters"),
+        ({"labels": {"a" * 64: "c"}}, "a key is up to 63 letters"),
+        ({"labels": {"a": "c" * 64}}, "the value of 'a' may have up to 63 letters"),
+        ({"taints": [{"key": "a", "value": "b c", "effect": "NoSchedule"}]}, "taints is 'b c': the value of 'a' may have"),
+        ({"version": "1.34.2"}, "version is '1.34.2': write major and minor version alone"),
         ({"taints": [{"key": "a", "effect": "Never"}]}, "the effect of taint 'a' must be one of"),
         ({"max_unavailable_percentage": 0}, "max_unavailable_percentage is 0: use 1 to 100"),
         ({"max_unavailable": 101}, "max_unavailable is 101: use 1 to 100"),

@@ -154,7 +154,7 @@ def test_a_list_that_is_an_output_as_a_whole_is_refused(host: PluginHost, schema
     group = on_the_wire(ARGUMENTS["SpotNodeGroup"], schema["resources"][token("SpotNodeGroup")]["inputProperties"], schema["types"])
     with pytest.raises(grpc.RpcError) as refused:
         host.construct(token("SpotNodeGroup"), "work", {**group, "subnetIds": wire.output(group["subnetIds"])})
-    assert "not iterable" in details(refused.value)
+    assert "subnet_ids is an output of another resource: write a list that the program knows" in details(refused.value)
 
 
 def test_a_wrong_argument_is_named_with_its_remedy(host: PluginHost, schema: dict[str, Any]) -> None:

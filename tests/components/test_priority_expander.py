@@ -72,9 +72,9 @@ def test_with_a_provider_the_same_is_declared() -> None:
         ({"1.5": [".*"]}, "priorities is '1.5': a priority is a whole number"),
         ({"10": [".*spot"], "010": [".*"]}, "priorities is '010': priority 10 occurs twice"),
         ({"10": []}, r"priorities is \[\]: give priority 10 a list"),
-        ({"10": ".*spot.*"}, r"priorities is '\.\*spot\.\*': give priority 10 a list"),
+        ({"10": ".*spot.*"}, r"priorities\['10'\] is '\.\*spot\.\*': write a list, such as \['\.\*spot\.\*'\]"),
         ({"10": ["*spot"]}, r"priorities is '\*spot': priority 10 needs regular expressions as Python reads them: nothing to repeat"),
-        ({"10": [7]}, "priorities is 7: priority 10 needs regular expressions"),
+        ({"10": [7]}, r"priorities\['10'\]\[0\] is 7: write a text"),
         ({"10": ["a\x7f"]}, "priorities is .*: no group's name has such characters"),
     ],
 )

@@ -41,6 +41,7 @@ def test_labels_that_a_kubelet_may_give_itself_are_taken(key: str) -> None:
         ({"capacity_type": "ON_DEMAND", "on_demand_base_size": 1}, "on_demand_base_size is 1: leave it out"),
         ({"terminate_hook_seconds": 10}, "terminate_hook_seconds is 10: Auto Scaling takes 30 to 7200"),
         ({"ami_id": "ami-1", "version": "1.34"}, "version is '1.34': leave it out, or leave out ami_id"),
+        ({"version": "v1.34"}, "version is 'v1.34': write major and minor version alone"),
         ({"instance_profile_arn": "arn"}, "instance_profile_arn is 'arn': give node_role_arn too"),
         ({"labels": {"kubernetes.io/arch": "amd64"}}, "EKS reserves the prefixes"),
         ({"labels": {"node-role.kubernetes.io/work": ""}}, "a kubelet with this label does not start"),

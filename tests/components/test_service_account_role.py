@@ -240,7 +240,7 @@ def test_pod_identity_does_without_an_oidc_provider() -> None:
         ({"service_account": "x" * 254}, "service_account is 'x+': use 1 to 253"),
         ({"managed_policies": {"read": "ReadOnlyAccess"}}, "managed_policies is 'ReadOnlyAccess': give the whole ARN of policy 'read'"),
         ({"policy_documents": {"s3": {"Action": "s3:*"}}}, "policy_documents is .*: give policy 's3' as a dict with Version and Statement"),
-        ({"policy_documents": {"s3": json.dumps(DOCUMENT)}}, "give policy 's3' as a dict"),
+        ({"policy_documents": {"s3": json.dumps(DOCUMENT)}}, r"policy_documents\['s3'\] is .*: write a dictionary"),
         ({"name": "x" * 52}, "name is 'x+': use at most 51 characters"),
     ],
 )
