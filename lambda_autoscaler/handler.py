@@ -26,7 +26,7 @@ from lambda_autoscaler.edge.kube import KubeClient
 from lambda_autoscaler.edge.kube_auth import EksToken, eks_connection
 from lambda_autoscaler.edge.kube_http import KubeHttp
 from lambda_autoscaler.edge.memory import ConfigMapMemory
-from lambda_autoscaler.edge.messages import QueueMessages
+from lambda_autoscaler.edge.messages import WAKE_REASON, QueueMessages
 from lambda_autoscaler.edge.telemetry import DEFAULT_NAMESPACE, PowertoolsTelemetry
 from lambda_autoscaler.interrupting import Interrupter, InterruptionEdges
 from lambda_autoscaler.offering import Offering
@@ -51,6 +51,10 @@ SILENCE_SECONDS: Final = 20.0
 logger = Logger()
 # Interrupters of this container, by cluster.
 _kept: Final[dict[str, Interrupter]] = {}
+# When the last scan of a cluster that went well in this container began.
+_scanned: Final[dict[str, float]] = {}
+# Clocks of two functions differ by less.
+CLOCK_DIFFERENCE: Final = 1.0
 
 
 def scan(event: Any, context: Any) -> dict[str, object]:
@@ -61,7 +65,10 @@ def scan(event: Any, context: Any) -> dict[str, object]:
     logger.append_keys(function_request_id=context.aws_request_id)
     try:
         _check_event(event)
-        edges, options = _wired(_wanted(event))
+        cluster = _wanted(event)
+        if _was_scanned_since(event, cluster):
+            return {"result": "ScannedSince", "scans": 0}
+        edges, options = _wired(cluster)
         holder = f"{context.function_name}:{context.function_version}/{context.aws_request_id}"
 
         def seconds_left() -> float:
@@ -71,9 +78,12 @@ def scan(event: Any, context: Any) -> dict[str, object]:
             now = time.time()  # noqa: TID251 - the entry point gives the scan its clock
             gc.disable()  # a scan makes many objects and hardly a cycle: collecting while it runs costs a tenth of it
             try:
-                return run_scan(edges, options, now, holder, seconds_left)
+                report = run_scan(edges, options, now, holder, seconds_left)
             finally:
                 gc.enable()
+            if not report.locked_out:
+                _scanned[cluster] = now
+            return report
 
         reports = repeated(one_scan, options.scan_interval, seconds_left, time.sleep)
         return {**reports[-1].summary(), "scans": len(reports)}
@@ -82,6 +92,13 @@ def scan(event: Any, context: Any) -> dict[str, object]:
         if isinstance(fault, Unreachable):
             _wired.cache_clear()
         raise
+
+
+def _was_scanned_since(event: Mapping[str, Any], cluster: str) -> bool:
+    """Whether an event that wakes the scan comes after a scan that has seen what it is about: a storm of warnings wakes it many times."""
+    detail = event.get("detail")
+    at = detail.get("at") if isinstance(detail, Mapping) and detail.get("reason") == WAKE_REASON else None
+    return isinstance(at, int | float) and at + CLOCK_DIFFERENCE < _scanned.get(cluster, 0.0)
 
 
 def interruption(event: Any, context: Any) -> dict[str, Any]:

@@ -139,7 +139,7 @@ class Interrupter:
         """Wake the scan, once, if anything that was handled concerns it."""
         if self._wakes:
             self._wakes = False
-            self._edges.messages.wake()
+            self._edges.messages.wake(self._edges.clock())
 
     def _handle(self, event: Event) -> None:
         match event:

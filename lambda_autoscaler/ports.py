@@ -129,8 +129,8 @@ class Messages(Protocol):
     def again(self, reminder: Reminder, seconds: int) -> None:
         """Come back to a node in so many seconds, in another invocation."""
 
-    def wake(self) -> None:
-        """Have a scan look at the cluster at once."""
+    def wake(self, at: float) -> None:
+        """Have a scan look at the cluster at once, unless one has begun since ``at`` (seconds since the epoch)."""
 
 
 class MemoryStore(Protocol):

@@ -174,7 +174,7 @@ class InterruptedCluster:
         self._call("again", reminder.node)
         self.reminders.append((reminder, seconds))
 
-    def wake(self) -> None:
+    def wake(self, at: float) -> None:
         self._call("wake", "")
 
     # --- ports.InterruptionTelemetry ---

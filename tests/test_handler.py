@@ -20,6 +20,7 @@ from lambda_autoscaler.edge.aws import AwsClient
 from lambda_autoscaler.edge.kube_http import KubeHttp
 from lambda_autoscaler.edge.messages import WAKE_EVENT
 from lambda_autoscaler.ports import BadInput, Denied, Unreachable
+from tests.build import NOW
 from tests.core.wire import node
 from tests.ec2_events import HOME, INSTANCE, OTHER, event, rebalance, spot
 
@@ -94,6 +95,18 @@ def test_a_role_without_describe_cluster_is_told_which_action_to_allow(httpserve
     monkeypatch.setenv("AUTOSCALER_CLUSTER_NAME", "demo")
     with pytest.raises(Denied, match="Allow eks:DescribeCluster"):
         handler.scan(SCHEDULED, Context())
+
+
+def test_of_many_events_that_wake_the_scan_those_it_has_seen_the_reason_of_ask_for_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTOSCALER_CLUSTER_NAME", "demo")
+    monkeypatch.setitem(handler._scanned, "demo", NOW)
+    woken = {**WAKE_EVENT, "detail": {"reason": "interruption", "at": NOW - 2}}
+    assert handler.scan(woken, Context()) == {"result": "ScannedSince", "scans": 0}
+    for looked_at in ({**woken, "detail": {"reason": "interruption", "at": NOW - 0.5}}, SCHEDULED):
+        with monkeypatch.context() as patched:
+            patched.setattr(handler, "_wired", lambda _: pytest.fail("a scan"))
+            with pytest.raises(pytest.fail.Exception, match="a scan"):
+                handler.scan(looked_at, Context())
 
 
 # --- several clusters ---
@@ -222,7 +235,9 @@ def test_of_a_batch_only_the_messages_that_failed_come_again(apis: Apis) -> None
 
 def test_a_batch_wakes_the_scan_once_after_its_reminders(apis: Apis) -> None:
     assert failed(handler.interruption(batch(WARNING, spot(OTHER, time="")), Context())) == []
-    assert apis.woken == [WAKE_EVENT]
+    (event,) = apis.woken
+    assert {key: event[key] for key in WAKE_EVENT} == WAKE_EVENT
+    assert event["detail"]["reason"] == "interruption"
     assert [item["DelaySeconds"] for item in apis.sent] == [2, 2]
 
 
@@ -301,8 +316,8 @@ def fleet(apis: Apis, monkeypatch: pytest.MonkeyPatch) -> Apis:
 
 
 def reminder(cluster: str) -> dict[str, Any]:
-    """A step of the drain of node n1."""
-    detail = {"node": "n1", "instance": INSTANCE, "beat": 0, "cluster": cluster}
+    """A step of a drain of node n1 that began two minutes ago."""
+    detail = {"node": "n1", "instance": INSTANCE, "beat": 0, "cluster": cluster, "series": time.time() - 120}  # noqa: TID251
     head = {"source": "eks-autoscaling", "detail-type": "Interruption Continues"}
     return {**head, "account": HOME.account, "region": HOME.region, "detail": detail}
 

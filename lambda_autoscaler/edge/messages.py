@@ -8,7 +8,8 @@ from lambda_autoscaler.core.events import Home, Reminder, reminder_message
 from lambda_autoscaler.edge.aws_errors import at_the_border
 
 # The event of the schedule: the scan cannot tell who woke it, and need not.
-WAKE_EVENT: Final = {"source": "aws.scheduler", "detail-type": "Scheduled Event", "detail": {"reason": "interruption"}}
+WAKE_EVENT: Final = {"source": "aws.scheduler", "detail-type": "Scheduled Event"}
+WAKE_REASON: Final = "interruption"
 LONGEST_DELAY: Final = 900
 
 
@@ -29,9 +30,10 @@ class QueueMessages:
         with at_the_border("sqs", "SendMessage", self._queue_url):
             queue.send_message(QueueUrl=self._queue_url, MessageBody=body, DelaySeconds=min(seconds, LONGEST_DELAY))
 
-    def wake(self) -> None:
+    def wake(self, at: float) -> None:
         """Invoke the scan without waiting for it. While another scan runs, Lambda keeps the event for a minute."""
         functions = self._client("lambda")
-        event = {**WAKE_EVENT, "detail": {"reason": "interruption", "cluster": self._cluster}} if self._cluster else WAKE_EVENT
+        named = {"cluster": self._cluster} if self._cluster else {}
+        event = {**WAKE_EVENT, "detail": {"reason": WAKE_REASON, "at": at, **named}}
         with at_the_border("lambda", "Invoke", self._scan_function):
             functions.invoke(FunctionName=self._scan_function, InvocationType="Event", Payload=msgspec.json.encode(event))

@@ -114,7 +114,7 @@ class InterruptionPath:
         """A message of the function to itself (``ports.Messages``)."""
         self.send(reminder_message(self._home, reminder).decode(), after=seconds + DELIVERY_SECONDS / 2)
 
-    def wake(self) -> None:
+    def wake(self, at: float) -> None:
         """The function invokes the scan (``ports.Messages``)."""
         if not self._is_waking:
             self._is_waking = True

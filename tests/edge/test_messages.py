@@ -56,9 +56,10 @@ def test_a_reminder_is_delayed_as_far_as_sqs_can(seconds: int, delay: int) -> No
 def test_the_scan_is_woken_without_waiting_for_it_by_an_event_that_it_takes() -> None:
     client = boto3.client("lambda")
     with Stubber(client) as stub:
-        payload = json.dumps(WAKE_EVENT, separators=(",", ":")).encode()
+        event = {**WAKE_EVENT, "detail": {"reason": "interruption", "at": NOW}}
+        payload = json.dumps(event, separators=(",", ":")).encode()
         stub.add_response("invoke", {"StatusCode": 202}, {"FunctionName": "scan", "InvocationType": "Event", "Payload": payload})
-        messages(client).wake()
+        messages(client).wake(NOW)
         stub.assert_no_pending_responses()
     assert WAKE_EVENT["source"] in SOURCES
     assert WAKE_EVENT["detail-type"] == DETAIL_TYPE
@@ -100,7 +101,7 @@ def test_where_a_function_serves_several_clusters_messages_and_events_name_their
     assert isinstance(read, Reminder)
     assert read.cluster == "shop"
     with Stubber(functions) as stub:
-        event = {**WAKE_EVENT, "detail": {"reason": "interruption", "cluster": "shop"}}
+        event = {**WAKE_EVENT, "detail": {"reason": "interruption", "at": NOW, "cluster": "shop"}}
         payload = json.dumps(event, separators=(",", ":")).encode()
         stub.add_response("invoke", {"StatusCode": 202}, {"FunctionName": "scan", "InvocationType": "Event", "Payload": payload})
-        of_shop.wake()
+        of_shop.wake(NOW)
