@@ -145,6 +145,12 @@ def test_the_readmes_program_is_the_minimal_stack() -> None:
     assert source.partition('"""\n\n')[2] == program
 
 
+def test_the_minimal_stack_has_the_lines_that_the_readme_counts() -> None:
+    lines = [line for line in (MINIMAL / "__main__.py").read_text().splitlines() if line and not line.startswith('"""')]
+    assert len(lines) == 11
+    assert "whole: eleven lines" in README.read_text()
+
+
 def test_the_minimal_stack_can_be_previewed() -> None:
     role = "arn:aws:iam::123456789012:role/team"
     declared = preview(MINIMAL, {"subnetIds": ["subnet-1", "subnet-2"], "adminRoleArn": role})

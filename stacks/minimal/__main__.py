@@ -7,20 +7,9 @@ from eks_autoscaling import Autoscaler, Cluster, OnDemandNodeGroup, SpotNodeGrou
 
 config = pulumi.Config()
 subnets = config.require_object("subnetIds")
-cluster = Cluster(
-    "shop",
-    {"subnet_ids": subnets, "admins": {"team": config.require("adminRoleArn")}, "public_access_cidrs": ["0.0.0.0/0"]},
-)
-system = OnDemandNodeGroup(
-    "system",
-    {"cluster": cluster.ref(), "subnet_ids": subnets, "instance_types": ["m5.xlarge"], "min_size": 2, "max_size": 5},
-)
-SpotNodeGroup(
-    "work",
-    {"cluster": cluster.ref(), "subnet_ids": subnets, "instance_types": ["m5.xlarge", "m5a.xlarge"], "min_size": 0, "max_size": 20},
-)
+cluster = Cluster("shop", {"subnet_ids": subnets, "admins": {"team": config.require("adminRoleArn")}, "public_access_cidrs": ["0.0.0.0/0"]})
+ref = cluster.ref()
+system = OnDemandNodeGroup("system", {"cluster": ref, "subnet_ids": subnets, "instance_types": ["m5.xlarge"], "min_size": 2, "max_size": 5})
+SpotNodeGroup("work", {"cluster": ref, "subnet_ids": subnets, "instance_types": ["m5.xlarge", "m5a.xlarge"], "min_size": 0, "max_size": 20})
 provider = kubernetes.Provider("kubernetes", kubeconfig=cluster.kubeconfig, opts=pulumi.ResourceOptions(depends_on=[system]))
-Autoscaler(
-    "autoscaler",
-    {"cluster": cluster.ref(), "settings": {"expander": "least-waste"}, "kubernetes_provider": provider},
-)
+Autoscaler("autoscaler", {"cluster": ref, "settings": {"expander": "least-waste"}, "kubernetes_provider": provider})
