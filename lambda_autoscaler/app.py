@@ -26,7 +26,7 @@ from lambda_autoscaler.core.kubernetes import ConfigMap
 from lambda_autoscaler.core.memory import Memory
 from lambda_autoscaler.core.observe import build_cluster
 from lambda_autoscaler.core.options import Options
-from lambda_autoscaler.core.plan import Notice, Plan
+from lambda_autoscaler.core.plan import Notice, Plan, ScaleUpResult
 from lambda_autoscaler.core.status import format_go_time, status_text
 from lambda_autoscaler.marking import Marker, has_marks
 from lambda_autoscaler.node_access import NodeAccess
@@ -66,6 +66,12 @@ class ScanReport(msgspec.Struct, frozen=True):
     failures: tuple[str, ...] = ()
     seconds: float = 0.0
     again: bool = False
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether all was done about what there was to see when the scan began, so that nobody need look again for it."""
+        undone = self.failures or self.outcome.refused or self.outcome.withheld
+        return self.plan is not None and self.plan.result is not ScaleUpResult.IN_COOLDOWN and not undone
 
     def summary(self) -> dict[str, object]:
         """The report as a small JSON object."""

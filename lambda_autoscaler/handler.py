@@ -81,7 +81,7 @@ def scan(event: Any, context: Any) -> dict[str, object]:
                 report = run_scan(edges, options, now, holder, seconds_left)
             finally:
                 gc.enable()
-            if not report.locked_out:
+            if report.has_answered:
                 _scanned[cluster] = now
             return report
 

@@ -35,6 +35,8 @@ from lambda_autoscaler.core.readiness import Readiness, readiness
 
 # More pods than a node of EC2 takes; an annotation must end somewhere.
 MOST_NAMES = 1000
+ON_ITS_WAY_SECONDS = 300.0
+_NEVER = InterruptionRecord(Kind.REBALANCE, "", 0.0, 0.0)
 
 
 class Marks(msgspec.Struct, frozen=True):
@@ -110,9 +112,20 @@ def answers(cluster: Cluster, plan: Plan, memory: Memory) -> dict[str, Answer]:
     replaced = {
         name for name, wanted in memory.replacements.items() if all(desired.get(group, 0) >= size for group, size in wanted.items())
     }
-    asking = _Asking(plan, replaced)
+    asking = _Asking(plan, {*replaced, *(node.name for node in doomed if _is_asked_for(node))}, _is_storm(doomed, replaced, plan))
     found = {node.name: (node, asking.answer(node)) for node in doomed}
     return {name: answer for name, (node, answer) in found.items() if answer != answer_of(node)}
+
+
+def _is_asked_for(node: Node) -> bool:
+    answer = answer_of(node)
+    return answer is not None and answer.verdict == "asked"
+
+
+def _is_storm(doomed: Iterable[Node], replaced: Collection[str], plan: Plan) -> bool:
+    """Whether capacity that was asked for in place of a doomed node may still be on its way."""
+    since = plan.memory.last_scan - ON_ITS_WAY_SECONDS
+    return bool(replaced) or any(_is_asked_for(node) and (record_of(node) or _NEVER).seen > since for node in doomed)
 
 
 def with_replacements(memory: Memory, cluster: Cluster, replies: Mapping[str, Answer], increases: Iterable[Increase]) -> Memory:
@@ -125,15 +138,18 @@ def with_replacements(memory: Memory, cluster: Cluster, replies: Mapping[str, An
 
 
 class _Asking:
-    """What a plan asks for, and for whom; ``replaced`` are nodes in whose place earlier scans asked for capacity.
+    """What a plan asks for, and for whom; ``replaced`` are nodes in whose place earlier scans asked for capacity, in a ``storm`` just now.
 
     Pods of one controller are interchangeable: when one of a doomed node takes the place that was meant for another, and that other asks
     for capacity, it is asked for in place of either. So it is when the node's own group grows, be it for the successors of pods that have
     left the node already. Otherwise the group would replace the instance beside what was asked for.
+
+    Room that is there while capacity comes for another node is not trusted either: between an eviction and the pod that follows it,
+    capacity on its way seems to be free. What is missing in the end the pods that wait ask for; what is too much nobody gives back.
     """
 
-    def __init__(self, plan: Plan, replaced: Collection[str]) -> None:
-        self._replaced = replaced
+    def __init__(self, plan: Plan, replaced: Collection[str], storm: bool) -> None:
+        self._replaced, self._storm = replaced, storm
         self._outcomes = {pod.uid: item.outcome for item in plan.pods for pod in item.pods}
         triggered = [item.shape for item in plan.pods if item.outcome == "triggered"]
         self._shapes = set(triggered)
@@ -142,14 +158,13 @@ class _Asking:
 
     def answer(self, node: Node) -> Answer:
         """The answer to a doomed node."""
-        before = answer_of(node)
         fates = [(shape, ref, self._outcomes.get(ref.uid, "")) for shape, ref in pods_to_move(node) if ref.deletion is None]
         homeless = tuple(f"{shape.namespace}/{ref.name}" for shape, ref, outcome in fates if outcome in ("unhelped", "waiting"))
-        if node.name in self._replaced or (before is not None and before.verdict == "asked"):
+        if node.name in self._replaced:
             return Answer("asked", homeless[:MOST_NAMES])
         if homeless and len(homeless) == len(fates):
             return Answer("none", homeless[:MOST_NAMES])
-        asked = node.group in self._groups or any(self._is_asked_for(shape) for shape, _, _ in fates)
+        asked = self._storm or node.group in self._groups or any(self._is_asked_for(shape) for shape, _, _ in fates)
         return Answer("asked" if asked else "room", homeless[:MOST_NAMES])
 
     def _is_asked_for(self, shape: PodShape) -> bool:

@@ -25,6 +25,8 @@ OURS = "eks-autoscaling-interruption"
 TAINT = "eks-autoscaling/interruption"
 NAMESPACE = "default"
 STRANGER = "i-0123456789abcdef0"
+# Calls are recorded when they are answered, a little after they took effect.
+SETTLING_SECONDS = 0.5
 SET, TERMINATE, COMPLETE = "SetDesiredCapacity", "TerminateInstanceInAutoScalingGroup", "CompleteLifecycleAction"
 _PROGRAM = Path(__file__).parent / "programs" / "interruptions.py"
 _FIRST_NODES = 3
@@ -192,6 +194,19 @@ class Interrupted:
         return f"{node}: marked after {self.marked_at(node) - delivered_at:.2f} s, " + ", ".join(
             f"{name} {at:.1f} s" for name, at in calls.items()
         )
+
+    def overwritten_decrements(self, group: str) -> int:
+        """How many instances may have been handed back between a scan's last look at the group and its setting of the desired capacity.
+
+        Auto Scaling takes a number and no condition: what the group became smaller by in that moment is lost.
+        """
+        name, role = self.auto_scaling_group(group), self.cluster.deployment.outputs["function_role_arn"].rpartition("/")[2]
+        scans = [call for call in self.cluster.world.calls if f"assumed-role/{role}/" in call.principal]
+        looks = [call.at for call in scans if call.operation == "DescribeAutoScalingGroups"]
+        sets = [call.at for call in scans if call.operation == SET and call.params["AutoScalingGroupName"] == name]
+        ends = [call.at for call in self.aws_writes(group) if call.operation == TERMINATE]
+        moments = [(max(look for look in looks if look < at) - SETTLING_SECONDS, at + SETTLING_SECONDS) for at in sets]
+        return sum(any(begin < end < until for begin, until in moments) for end in ends)
 
     def events_on(self, node: str) -> list[str]:
         """Reasons of the events on a node."""

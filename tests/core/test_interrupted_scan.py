@@ -192,6 +192,14 @@ def test_a_second_warning_while_the_first_replacement_comes_is_not_answered_with
     assert plan.answers == {"n2": Answer("asked")}
 
 
+@pytest.mark.parametrize(("ago", "verdict"), [(20.0, "asked"), (900.0, "room")])
+def test_room_is_not_trusted_while_capacity_may_be_on_its_way_for_another_node(ago: float, verdict: str) -> None:
+    """A pod of n1 was evicted a moment ago and the one that follows it is not there yet, so that n4 seems to be free for n2."""
+    first = answered(interrupted(node("n1"), ago=ago), Answer("asked"))
+    plan = planned(cluster(managed("ng1", first, doomed("n2", waiting(HALF, 2, name="second")), node("n4"))))
+    assert (plan.increases, plan.answers) == ((), {"n2": Answer(verdict)})
+
+
 def test_a_second_warning_is_answered_the_same_way_where_another_group_grows() -> None:
     first = answered(doomed("n1"), Answer("asked"))
     second = doomed("n2", waiting(HALF, 2, name="second"))
