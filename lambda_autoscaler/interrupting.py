@@ -190,8 +190,11 @@ class Interrupter:
         """An instance that never became a node, or is none any more: what waits for it need not wait."""
         why = f"instance {event.instance} is no node of this cluster"
         if event.hook is not None and event.hook.name != EKS_HOOK and self._is_ours(event.hook.group):
-            self._edges.aws.complete_lifecycle(event.hook, event.instance)
             why = f"{why}: its lifecycle action is completed"
+            try:
+                self._edges.aws.complete_lifecycle(event.hook, event.instance)
+            except (Denied, Refused, NotFound):  # the action is over, and perhaps the instance gone
+                why = f"{why} already"
         log.ignored(why)
 
     def _is_ours(self, group: str) -> bool:

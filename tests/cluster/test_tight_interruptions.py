@@ -8,7 +8,7 @@ import pytest
 
 from tests.cluster.binaries import Binaries
 from tests.cluster.instance_ends import SPOT_NOTICE_SECONDS
-from tests.cluster.interrupted import OURS, SET, TERMINATE, Interrupted, interrupted_cluster
+from tests.cluster.interrupted import COMPLETE, OURS, SET, TERMINATE, Interrupted, interrupted_cluster
 from tests.cluster.pod_watch import PodWatch
 from tests.cluster.waiting import now, wait_for
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.control_plane
 
 LARGE, SMALL = 3000, 500
 GRACE_SECONDS = 5.0
-LATE_NOTICE_SECONDS = 40.0
+LATE_NOTICE_SECONDS = 80.0
 HERD = 30
 CALLS_PER_WARNING = 60
 
@@ -134,7 +134,8 @@ def test_thirty_warnings_at_once_move_every_pod_with_a_bounded_number_of_calls(s
     assert max(marks) < 30
     assert {call.params["InstanceId"] for call in handed_back} == set(herd)
     assert last < SPOT_NOTICE_SECONDS
-    assert [call.error for call in calls if call.error] == []
+    # The action of an instance whose node went first may be completed twice.
+    assert [call.error for call in calls if call.error and call.operation != COMPLETE] == []
     assert max(call.params["DesiredCapacity"] for call in calls if call.operation == SET) <= 2 * HERD
     assert HERD <= spot.desired("own") == len(spot.instances("own")) <= HERD + spot.overwritten_decrements("own")
     assert not set(spot.instances("own")) & set(herd)
