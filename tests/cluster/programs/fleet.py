@@ -1,31 +1,20 @@
 """Two clusters with a spot group each, and one autoscaler for both."""
 
 import pulumi
-import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
 from eks_autoscaling import Autoscaler, Cluster, SelfManagedNodeGroup
+from tests.cluster.public_cluster import public_cluster, subnets_by_zone
 
 CLUSTERS = ("north", "south")
-ZONES = ("us-east-1a", "us-east-1b")
 
 config = pulumi.Config()
-vpc = aws.ec2.Vpc("network", cidr_block="10.0.0.0/16")
-subnet_ids = [
-    aws.ec2.Subnet(zone, vpc_id=vpc.id, availability_zone=zone, cidr_block=f"10.0.{index * 32}.0/19").id for index, zone in enumerate(ZONES)
-]
+subnet_ids = list(subnets_by_zone().values())
 
 
 def declare(name: str) -> Cluster:
     """A cluster and its group, whose Auto Scaling group is exported under the cluster's name."""
-    cluster = Cluster(
-        name,
-        {
-            "subnet_ids": subnet_ids,
-            "admins": {"deployer": "arn:aws:iam::123456789012:user/administrator"},
-            "public_access_cidrs": ["0.0.0.0/0"],
-        },
-    )
+    cluster = public_cluster(name, subnet_ids)
     group = SelfManagedNodeGroup(
         f"{name}-spot",
         {

@@ -1,28 +1,17 @@
 """A cluster with two spot groups, one self-managed with a lifecycle hook and one managed: pods choose theirs by the label ``workload``."""
 
 import pulumi
-import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
-from eks_autoscaling import Autoscaler, Cluster, OnDemandNodeGroup, SelfManagedNodeGroup, SpotNodeGroup
+from eks_autoscaling import Autoscaler, OnDemandNodeGroup, SelfManagedNodeGroup, SpotNodeGroup
+from tests.cluster.public_cluster import public_cluster, subnets_by_zone
 
 CLUSTER = "eks-spot-managed-node-groups"
-ZONES = ("us-east-1a", "us-east-1b")
 SPOT_TYPES = ["m5.xlarge", "m5a.xlarge", "m6i.xlarge"]
 
 config = pulumi.Config()
-vpc = aws.ec2.Vpc("network", cidr_block="10.0.0.0/16")
-subnet_ids = [
-    aws.ec2.Subnet(zone, vpc_id=vpc.id, availability_zone=zone, cidr_block=f"10.0.{index * 32}.0/19").id for index, zone in enumerate(ZONES)
-]
-cluster = Cluster(
-    CLUSTER,
-    {
-        "subnet_ids": subnet_ids,
-        "admins": {"deployer": "arn:aws:iam::123456789012:user/administrator"},
-        "public_access_cidrs": ["0.0.0.0/0"],
-    },
-)
+subnet_ids = list(subnets_by_zone().values())
+cluster = public_cluster(CLUSTER, subnet_ids)
 system = OnDemandNodeGroup(
     "system",
     {"cluster": cluster.ref(), "instance_types": ["m5.xlarge"], "subnet_ids": subnet_ids, "min_size": 1, "max_size": 2},

@@ -1,28 +1,17 @@
 """A cluster with a node group for each way in which a scale-up can go: pods choose theirs by the node label ``team``."""
 
 import pulumi
-import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
-from eks_autoscaling import Autoscaler, Cluster, OnDemandNodeGroup, SpotNodeGroup
+from eks_autoscaling import Autoscaler, OnDemandNodeGroup, SpotNodeGroup
+from tests.cluster.public_cluster import public_cluster, subnets_by_zone
 
 CLUSTER = "eks-spot-managed-node-groups"
 ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
 
 config = pulumi.Config()
-vpc = aws.ec2.Vpc("network", cidr_block="10.0.0.0/16")
-subnets = {
-    zone: aws.ec2.Subnet(zone, vpc_id=vpc.id, availability_zone=zone, cidr_block=f"10.0.{index * 32}.0/19").id
-    for index, zone in enumerate(ZONES)
-}
-cluster = Cluster(
-    CLUSTER,
-    {
-        "subnet_ids": list(subnets.values()),
-        "admins": {"deployer": "arn:aws:iam::123456789012:user/administrator"},
-        "public_access_cidrs": ["0.0.0.0/0"],
-    },
-)
+subnets = subnets_by_zone(ZONES)
+cluster = public_cluster(CLUSTER, list(subnets.values()))
 system = OnDemandNodeGroup(
     "system",
     {

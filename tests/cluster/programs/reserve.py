@@ -1,27 +1,16 @@
 """A cluster that keeps room free for one pod, and would rather have its next node from one group than from the other."""
 
 import pulumi
-import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
-from eks_autoscaling import Autoscaler, Cluster, OnDemandNodeGroup, Overprovisioning, PriorityExpander
+from eks_autoscaling import Autoscaler, OnDemandNodeGroup, Overprovisioning, PriorityExpander
+from tests.cluster.public_cluster import public_cluster, subnets_by_zone
 
 CLUSTER = "eks-spot-managed-node-groups"
-ZONES = ("us-east-1a", "us-east-1b")
 
 config = pulumi.Config()
-vpc = aws.ec2.Vpc("network", cidr_block="10.0.0.0/16")
-subnet_ids = [
-    aws.ec2.Subnet(zone, vpc_id=vpc.id, availability_zone=zone, cidr_block=f"10.0.{index * 32}.0/19").id for index, zone in enumerate(ZONES)
-]
-cluster = Cluster(
-    CLUSTER,
-    {
-        "subnet_ids": subnet_ids,
-        "admins": {"deployer": "arn:aws:iam::123456789012:user/administrator"},
-        "public_access_cidrs": ["0.0.0.0/0"],
-    },
-)
+subnet_ids = list(subnets_by_zone().values())
+cluster = public_cluster(CLUSTER, subnet_ids)
 first = OnDemandNodeGroup(
     "first",
     {
