@@ -16,7 +16,7 @@ from eks_autoscaling.misuse import ArgumentError
 
 NODE_POOLS = ("general-purpose", "system")
 NODE_POLICY = "AmazonEKSAutoNodePolicy"
-OLDEST_VERSION = (1, 29)
+OLDEST_VERSION = "1.29"
 # What Auto Mode's nodes bring along, and pods of these add-ons would double.
 BUILT_IN_ADD_ONS = ("vpc-cni", "kube-proxy", "eks-pod-identity-agent", "coredns", "aws-ebs-csi-driver")
 _ROLE_PART = "auto-node"

@@ -113,18 +113,11 @@ def _check_key(args: ClusterArgs) -> None:
 
 def _check_auto_mode(args: ClusterArgs) -> None:
     if auto_mode.is_on(args.get("auto_mode")):
-        _require_version(args, "auto_mode", auto_mode.OLDEST_VERSION)
+        kubernetes_version.require(args.get("version"), auto_mode.OLDEST_VERSION, "auto_mode")
         if args.get("bootstrap_add_ons", False):
             raise ArgumentError("bootstrap_add_ons", True, "leave it out: with auto_mode EKS installs none, its nodes bring their own")
     if args.get("control_plane"):
-        _require_version(args, "control_plane", control_plane_settings.OLDEST_VERSION)
-
-
-def _require_version(args: ClusterArgs, argument: str, oldest: tuple[int, int]) -> None:
-    version = args.get("version")
-    # A version that is only known later EKS itself looks at.
-    if isinstance(version, str) and tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < oldest:
-        raise ArgumentError("version", version, f"{argument} needs Kubernetes {oldest[0]}.{oldest[1]} or later")
+        kubernetes_version.require(args.get("version"), control_plane_settings.OLDEST_VERSION, "control_plane")
 
 
 def _check_remote_networks(args: ClusterArgs) -> None:

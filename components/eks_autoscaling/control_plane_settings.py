@@ -8,7 +8,7 @@ from typing import Any, NotRequired, TypedDict
 
 from eks_autoscaling.misuse import ArgumentError
 
-OLDEST_VERSION = (1, 31)
+OLDEST_VERSION = "1.31"
 SCORING_STRATEGIES = ("LeastAllocated", "MostAllocated")
 MOST_TERMINATED_PODS = 1_000_000
 MOST_WEIGHT = 100
