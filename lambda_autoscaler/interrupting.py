@@ -368,10 +368,4 @@ class Interrupter:
 
 
 def _all_pods(node: Node) -> list[object]:
-    return [
-        ref
-        for item in node.pods
-        if not (item.shape.is_daemonset or item.shape.is_mirror or item.shape.is_static)
-        for ref in item.pods
-        if ref.deletion is None
-    ]
+    return [ref for item in node.pods if not item.shape.stays_with_node for ref in item.pods if ref.deletion is None]

@@ -114,13 +114,10 @@ def _capacity_type(asg: amazon.AutoScalingGroup, nodegroup: amazon.Nodegroup | N
         return nodegroup.capacity_type
     policy = asg.mixed_instances_policy
     if policy is not None:
-        base, above = (
-            policy.instances_distribution.on_demand_base_capacity,
-            policy.instances_distribution.on_demand_percentage_above_base_capacity,
-        )
-        if above == 100:
+        spread = policy.instances_distribution
+        if spread.on_demand_percentage_above_base_capacity == 100:
             return "ON_DEMAND"
-        return "MIXED" if base or above else "SPOT"
+        return "MIXED" if spread.on_demand_base_capacity or spread.on_demand_percentage_above_base_capacity else "SPOT"
     if asg.launch_template is not None:
         version = observed.launch_templates.get(template_key(asg.launch_template))
         market = version.launch_template_data.instance_market_options if version else None

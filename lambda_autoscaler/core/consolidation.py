@@ -28,7 +28,7 @@ from lambda_autoscaler.core.prices import price_of
 from lambda_autoscaler.core.quota import usage
 from lambda_autoscaler.core.readiness import readiness
 from lambda_autoscaler.core.removal import simulate_removal
-from lambda_autoscaler.core.scale_down import DISABLED_ANNOTATION, Candidate, ScaleDownInput, Survey, pods_on
+from lambda_autoscaler.core.scale_down import Candidate, ScaleDownInput, Survey, is_to_be_kept, pods_on
 from lambda_autoscaler.core.scale_up import ScaleUpInput, skip_reason
 from lambda_autoscaler.core.simulation import Simulation
 
@@ -134,7 +134,7 @@ def _priced(site: Site, node: Node) -> tuple[Node, float, float] | None:
 
 def _is_kept(node: Node, site: Site) -> bool:
     """Whether somebody asked for the node to be kept, or what it costs is not known: of a mixed group some nodes are spot."""
-    return node.annotations.get(DISABLED_ANNOTATION) == "true" or site.down.group(node.group).capacity_type == "MIXED"
+    return is_to_be_kept(node) or site.down.group(node.group).capacity_type == "MIXED"
 
 
 def _best_for(simulation: Simulation, site: Site, nodes: Sequence[_Dear], group: NodeGroup) -> Consolidation | None:
@@ -248,8 +248,7 @@ def _removals(simulation: Simulation, site: Site, left: Sequence[Node], ready: S
     going: list[Removal] = []
     for node in left:
         group = down.group(node.group)
-        kept = is_being_deleted(node) or node.annotations.get(DISABLED_ANNOTATION) == "true"
-        if kept or node.name not in down.states or len(going) >= _room_to_drain(site):
+        if is_being_deleted(node) or is_to_be_kept(node) or node.name not in down.states or len(going) >= _room_to_drain(site):
             continue
         if group.desired - leaving[node.group] <= group.minimum:
             continue

@@ -22,7 +22,7 @@ from lambda_autoscaler.core.options import Options
 from lambda_autoscaler.core.pending import is_expendable
 from lambda_autoscaler.core.plan import Drain, Eviction, Step
 from lambda_autoscaler.core.readiness import readiness
-from lambda_autoscaler.core.scale_down import DISABLED_ANNOTATION
+from lambda_autoscaler.core.scale_down import DISABLED_ANNOTATION, is_to_be_kept
 from lambda_autoscaler.core.units import format_duration
 
 DELAY_PREFIX: Final = "delay-deletion.cluster-autoscaler.kubernetes.io/"
@@ -45,7 +45,7 @@ def pods_to_rehome(cluster: Cluster) -> list[PodSet]:
         pod_set
         for node in removals_in_progress(cluster)
         for pod_set in node.pods
-        if not (_stays_with_node(pod_set.shape) or pod_set.shape.terminating)
+        if not (pod_set.shape.stays_with_node or pod_set.shape.terminating)
     ]
 
 
@@ -158,7 +158,7 @@ class _Removal:
             return "its instance is being detached from the group"
         if not self._options.scale_down_enabled:
             return "scale-down is disabled"
-        if self._node.annotations.get(DISABLED_ANNOTATION) == "true":
+        if is_to_be_kept(self._node):
             return f"it was annotated {DISABLED_ANNOTATION}"
         return ""
 
@@ -171,7 +171,7 @@ class _Removal:
         # What decided that the node may go did not see the expendable ones either: they end with it.
         pods = [item for item in self._node.pods if not is_expendable(item.shape, self._options)]
         # Whether a pod that ends already may be moved is no question any more: its controller may be gone with its wish for it.
-        ending = [item for item in pods if record.phase is not None and item.shape.terminating and not _stays_with_node(item.shape)]
+        ending = [item for item in pods if record.phase is not None and item.shape.terminating and not item.shape.stays_with_node]
         context = DrainContext(self._options, at, BudgetTracker(budgets), self._cluster.workloads)
         to_move = pods_to_move([item for item in pods if item not in ending], context)
         left = [PodSet(item.shape, refs) for item in ending if (refs := _still_ending(item, at))]
@@ -278,10 +278,6 @@ class _Removal:
         if self._record.delayed_since is not None:
             return drain
         return msgspec.structs.replace(drain, record=msgspec.structs.replace(self._record, delayed_since=self._now))
-
-
-def _stays_with_node(shape: PodShape) -> bool:
-    return shape.is_daemonset or shape.is_mirror or shape.is_static
 
 
 def _still_ending(item: PodSet, at: float) -> tuple[PodRef, ...]:

@@ -36,7 +36,6 @@ from lambda_autoscaler.core.readiness import Readiness, readiness
 # More pods than a node of EC2 takes; an annotation must end somewhere.
 MOST_NAMES = 1000
 ON_ITS_WAY_SECONDS = 300.0
-_NEVER = InterruptionRecord(Kind.REBALANCE, "", 0.0, 0.0)
 
 
 class Marks(msgspec.Struct, frozen=True):
@@ -109,23 +108,17 @@ def answers(cluster: Cluster, plan: Plan, memory: Memory) -> dict[str, Answer]:
     if not doomed:
         return {}
     desired = {group.id: group.desired for group in cluster.groups}
-    replaced = {
-        name for name, wanted in memory.replacements.items() if all(desired.get(group, 0) >= size for group, size in wanted.items())
-    }
-    asking = _Asking(plan, {*replaced, *(node.name for node in doomed if _is_asked_for(node))}, _is_storm(doomed, replaced, plan))
+    untold = {name for name, wanted in memory.replacements.items() if all(desired.get(group, 0) >= size for group, size in wanted.items())}
+    told = {node.name: record for node in doomed if (record := record_of(node)) and _is_told_of_capacity(node)}
+    since = plan.memory.last_scan - ON_ITS_WAY_SECONDS
+    asking = _Asking(plan, untold | told.keys(), on_its_way=bool(untold) or any(record.seen > since for record in told.values()))
     found = {node.name: (node, asking.answer(node)) for node in doomed}
     return {name: answer for name, (node, answer) in found.items() if answer != answer_of(node)}
 
 
-def _is_asked_for(node: Node) -> bool:
+def _is_told_of_capacity(node: Node) -> bool:
     answer = answer_of(node)
     return answer is not None and answer.verdict == "asked"
-
-
-def _is_storm(doomed: Iterable[Node], replaced: Collection[str], plan: Plan) -> bool:
-    """Whether capacity that was asked for in place of a doomed node may still be on its way."""
-    since = plan.memory.last_scan - ON_ITS_WAY_SECONDS
-    return bool(replaced) or any(_is_asked_for(node) and (record_of(node) or _NEVER).seen > since for node in doomed)
 
 
 def with_replacements(memory: Memory, cluster: Cluster, replies: Mapping[str, Answer], increases: Iterable[Increase]) -> Memory:
@@ -138,7 +131,9 @@ def with_replacements(memory: Memory, cluster: Cluster, replies: Mapping[str, An
 
 
 class _Asking:
-    """What a plan asks for, and for whom; ``replaced`` are nodes in whose place earlier scans asked for capacity, in a ``storm`` just now.
+    """What a plan asks for, and for whom.
+
+    ``replaced`` are nodes in whose place earlier scans asked for capacity, some of which may be ``on_its_way``.
 
     Pods of one controller are interchangeable: when one of a doomed node takes the place that was meant for another, and that other asks
     for capacity, it is asked for in place of either. So it is when the node's own group grows, be it for the successors of pods that have
@@ -148,8 +143,8 @@ class _Asking:
     capacity on its way seems to be free. What is missing in the end the pods that wait ask for; what is too much nobody gives back.
     """
 
-    def __init__(self, plan: Plan, replaced: Collection[str], storm: bool) -> None:
-        self._replaced, self._storm = replaced, storm
+    def __init__(self, plan: Plan, replaced: Collection[str], *, on_its_way: bool) -> None:
+        self._replaced, self._on_its_way = replaced, on_its_way
         self._outcomes = {pod.uid: item.outcome for item in plan.pods for pod in item.pods}
         triggered = [item.shape for item in plan.pods if item.outcome == "triggered"]
         self._shapes = set(triggered)
@@ -164,7 +159,7 @@ class _Asking:
             return Answer("asked", homeless[:MOST_NAMES])
         if homeless and len(homeless) == len(fates):
             return Answer("none", homeless[:MOST_NAMES])
-        asked = self._storm or node.group in self._groups or any(self._is_asked_for(shape) for shape, _, _ in fates)
+        asked = self._on_its_way or node.group in self._groups or any(self._is_asked_for(shape) for shape, _, _ in fates)
         return Answer("asked" if asked else "room", homeless[:MOST_NAMES])
 
     def _is_asked_for(self, shape: PodShape) -> bool:

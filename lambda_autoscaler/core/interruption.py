@@ -97,18 +97,18 @@ class Response(msgspec.Struct, frozen=True):
 
 def record_of(node: Node) -> InterruptionRecord | None:
     """The node's record; None without one, or when somebody wrote something else there."""
-    return _read(node, INTERRUPTION, InterruptionRecord)
+    return _read(node.annotations, INTERRUPTION, InterruptionRecord)
 
 
 def answer_of(node: Node) -> Answer | None:
     """The scan's answer, None before there is one."""
-    return _read(node, ANSWER, Answer)
+    return _read(node.annotations, ANSWER, Answer)
 
 
 def awaits_answer(annotations: Mapping[str, str]) -> bool:
     """Whether a node with these annotations is doomed and no scan has answered yet whether there is room for its pods."""
-    record = _read_from(annotations, INTERRUPTION, InterruptionRecord)
-    return record is not None and record.drains and _read_from(annotations, ANSWER, Answer) is None
+    record = _read(annotations, INTERRUPTION, InterruptionRecord)
+    return record is not None and record.drains and _read(annotations, ANSWER, Answer) is None
 
 
 def is_doomed(node: Node) -> bool:
@@ -301,11 +301,7 @@ def _written(taint: Taint) -> dict[str, str]:
     return {name: value for name, value in fields.items() if value}
 
 
-def _read(node: Node, annotation: str, kind: type[_Written]) -> _Written | None:
-    return _read_from(node.annotations, annotation, kind)
-
-
-def _read_from(annotations: Mapping[str, str], annotation: str, kind: type[_Written]) -> _Written | None:
+def _read(annotations: Mapping[str, str], annotation: str, kind: type[_Written]) -> _Written | None:
     text = annotations.get(annotation, "")
     try:
         return msgspec.json.decode(text, type=kind) if text else None

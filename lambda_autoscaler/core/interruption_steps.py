@@ -241,7 +241,7 @@ def _to_move(node: Node, record: InterruptionRecord) -> Iterable[_Pod]:
     mark = Taint(key=INTERRUPTION, value=record.kind.value, effect="NoSchedule")
     for pod_set in node.pods:
         shape = pod_set.shape
-        if not (shape.is_daemonset or shape.is_mirror or shape.is_static or untolerated([mark], shape.tolerations) is None):
+        if not (shape.stays_with_node or untolerated([mark], shape.tolerations) is None):
             yield from (_Pod(shape, ref) for ref in pod_set.pods)
 
 

@@ -23,19 +23,24 @@ class OwnerReference(Wire, frozen=True):
     api_version: str = ""
 
 
-class ObjectMeta(Wire, frozen=True):
-    """metav1.ObjectMeta. Times are RFC 3339 texts."""
+class _Meta(Wire, frozen=True):
+    """What is read of the metadata of objects of every kind. Times are RFC 3339 texts."""
 
     name: str = ""
     namespace: str = ""
     uid: str = ""
-    resource_version: str = ""
     creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
     deletion_grace_period_seconds: int | None = None
     labels: dict[str, str] | None = None
-    annotations: dict[str, str] | None = None
     owner_references: list[OwnerReference] | None = None
+
+
+class ObjectMeta(_Meta, frozen=True):
+    """metav1.ObjectMeta."""
+
+    resource_version: str = ""
+    annotations: dict[str, str] | None = None
 
 
 class PodAnnotations(Wire, frozen=True):
@@ -50,18 +55,10 @@ class PodAnnotations(Wire, frozen=True):
     source: str | None = msgspec.field(default=None, name="kubernetes.io/config.source")
 
 
-class PodMeta(Wire, frozen=True):
-    """metav1.ObjectMeta of a pod. Times are RFC 3339 texts."""
+class PodMeta(_Meta, frozen=True):
+    """metav1.ObjectMeta of a pod."""
 
-    name: str = ""
-    namespace: str = ""
-    uid: str = ""
-    creation_timestamp: str | None = None
-    deletion_timestamp: str | None = None
-    deletion_grace_period_seconds: int | None = None
-    labels: dict[str, str] | None = None
     annotations: PodAnnotations | None = None
-    owner_references: list[OwnerReference] | None = None
 
 
 class SelectorRequirement(Wire, frozen=True):

@@ -148,6 +148,11 @@ class PodShape(msgspec.Struct, frozen=True, eq=False, gc=False):
         controlled = self.controller is not None and self.controller.kind == "DaemonSet"
         return controlled or self.annotation("cluster-autoscaler.kubernetes.io/daemonset-pod") == "true"
 
+    @property
+    def stays_with_node(self) -> bool:
+        """Never moved: every node has its own, or the kubelet runs it."""
+        return self.is_daemonset or self.is_mirror or self.is_static
+
     def request(self, resource: str) -> int:
         """Requested amount of a resource, 0 when none."""
         for name, amount in self.requests:

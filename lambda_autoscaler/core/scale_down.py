@@ -200,7 +200,7 @@ def _check(candidate: Candidate, given: ScaleDownInput) -> tuple[Candidate, Node
     if until > given.now:
         pod, rule = given.memory.unremovable_for.get(node.name, ("", ""))
         return candidate, msgspec.structs.replace(_stays(candidate, Unremovable.RECENTLY_UNREMOVABLE), until=until, object=pod, rule=rule)
-    if node.annotations.get(DISABLED_ANNOTATION) == "true":
+    if is_to_be_kept(node):
         return candidate, _stays(candidate, Unremovable.DISABLED)
     group = given.group(node.group).options
     ignored = options.ignore_daemonsets_utilization if group.ignore_daemonsets is None else group.ignore_daemonsets
@@ -214,6 +214,11 @@ def _check(candidate: Candidate, given: ScaleDownInput) -> tuple[Candidate, Node
     if used.share > _threshold(used, group, options):
         return candidate, _stays(candidate, Unremovable.NOT_UNDERUTILIZED)
     return candidate, None
+
+
+def is_to_be_kept(node: Node) -> bool:
+    """Whether somebody asked by annotation for the node to stay."""
+    return node.annotations.get(DISABLED_ANNOTATION) == "true"
 
 
 def _threshold(used: Utilization, group: GroupOptions, options: Options) -> float:
