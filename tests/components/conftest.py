@@ -23,10 +23,16 @@ def function_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def tutorial_world() -> Iterator[AwsWorld]:
+def world() -> Iterator[AwsWorld]:
     """A module's own: the stand-in for AWS is one to a process, and ends with all that it holds."""
-    with AwsWorld() as world:
-        yield world
+    with AwsWorld() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def tutorial_world(world: AwsWorld) -> AwsWorld:
+    """Where the tutorial is deployed."""
+    return world
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """EKS Auto Mode: whole or not at all, with the roles that it needs, and no add-ons that its nodes bring along."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pulumi
@@ -26,12 +25,6 @@ def policies_of(world: AwsWorld, role_arn: str) -> set[str]:
 
 
 # --- Deployed ---------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def world() -> Iterator[AwsWorld]:
-    with AwsWorld() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

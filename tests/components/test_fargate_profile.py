@@ -1,7 +1,6 @@
 """Fargate profiles: what is declared, what becomes of it in AWS, and what is refused."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pulumi
@@ -21,12 +20,6 @@ SELECTORS = [{"namespace": "kube-system", "labels": {"k8s-app": "kube-dns"}}]
 def previewed(name: str = "dns", **arguments: Any) -> Deployment:
     args: Any = {"cluster": REF, "subnet_ids": ["subnet-1"], "selectors": SELECTORS, **arguments}
     return preview(lambda: FargateProfile(name, args), {})
-
-
-@pytest.fixture(scope="module")
-def world() -> Iterator[AwsWorld]:
-    with AwsWorld() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

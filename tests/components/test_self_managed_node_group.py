@@ -3,7 +3,6 @@
 import base64
 import email
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +24,6 @@ CLUSTER = "eks-spot-managed-node-groups"
 ROLE = "arn:aws:iam::123456789012:role/teams/shop/nodes"
 TAINT = {"key": "dedicated", "value": "data", "effect": "NoSchedule"}
 TEMPLATE = "k8s.io/cluster-autoscaler/node-template/"
-
-
-@pytest.fixture(scope="module")
-def world() -> Iterator[AwsWorld]:
-    with AwsWorld() as account:
-        yield account
 
 
 @pytest.fixture(scope="module")

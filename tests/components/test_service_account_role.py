@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pulumi
@@ -109,12 +109,6 @@ def test_patterns_cannot_widen_the_trust(namespace: str) -> None:
 
 
 # --- Deployed ---------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def world() -> Iterator[AwsWorld]:
-    with AwsWorld() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

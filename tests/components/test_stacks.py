@@ -1,7 +1,6 @@
 """The stacks beside the tutorial, as a preview sees them and as they are deployed into the AWS account of the tests."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.cluster.aws_world import AwsWorld
+from tests.cluster.production_cluster import make_network
 from tests.cluster.pulumi_mocks import Deployment, deploy, preview
 
 pytestmark = [
@@ -39,21 +39,9 @@ CONFIGURATIONS: dict[Path, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[AwsWorld]:
-    with AwsWorld() as entered:
-        yield entered
-
-
-@pytest.fixture(scope="module")
 def network(world: AwsWorld) -> dict[str, Any]:
     """``vpcId`` and ``subnetIds`` by zone of a VPC that was there before."""
-    ec2 = world.client("ec2")
-    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
-    subnets = {
-        zone: ec2.create_subnet(VpcId=vpc, AvailabilityZone=zone, CidrBlock=f"10.0.{index * 32}.0/19")["Subnet"]["SubnetId"]
-        for index, zone in enumerate(ZONES)
-    }
-    return {"vpcId": vpc, "subnetIds": subnets}
+    return make_network(world)
 
 
 @pytest.fixture(scope="module")

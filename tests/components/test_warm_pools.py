@@ -1,6 +1,5 @@
 """Warm pools, repair of single faults and keys of volumes: what EKS and EC2 get, and what they would refuse."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pulumi
@@ -20,12 +19,6 @@ from tests.documents import ROOT, blocks
 
 KEY = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/1"
 OVERRIDE = {"condition": "NetworkingReady", "reason": "InterfaceNotUp", "wait_minutes": 5, "action": "Reboot"}
-
-
-@pytest.fixture(scope="module")
-def world() -> Iterator[AwsWorld]:
-    with AwsWorld() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

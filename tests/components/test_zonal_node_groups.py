@@ -1,7 +1,6 @@
 """One group per zone: what is declared, what becomes of it in AWS, and what is refused."""
 
 import base64
-from collections.abc import Iterator
 from typing import Any
 
 import pulumi
@@ -23,12 +22,6 @@ GROUP = {**programs.GROUP, "subnet_ids": ["subnet-1", "subnet-in-b"]}
 def previewed(group: dict[str, Any] | None = None, **arguments: Any) -> Deployment:
     args: Any = {"capacity_type": "SPOT", "zones": ZONES, "group": {**GROUP, **(group or {})}, **arguments}
     return preview(lambda: ZonalNodeGroups("data", args), {})
-
-
-@pytest.fixture(scope="module")
-def world() -> Iterator[AwsWorld]:
-    with AwsWorld() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
